@@ -1,0 +1,177 @@
+"""Load a checkpoint into a network, and say how much of it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from acnorm.checkpoints.keys import match_names
+from acnorm.checkpoints.read import read_checkpoint
+from acnorm.checkpoints.stem import adapt_stem
+from acnorm.errors import UserError
+
+MINIMUM_SHARE = 0.9
+_NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+_FIRST = 5
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What came from the checkpoint into the network.
+
+    Names are the network's, except those of ``unexpected``, which are the file's. The head is new by design
+    and stands apart. Shares are of the parameters (not the running statistics) and of the norm layers
+    outside the head; ``trained_norms`` names the norm layers whose weight and bias came from the file.
+    """
+
+    file: Path
+    sha256: str
+    loaded: tuple[str, ...]
+    adapted: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    head: tuple[str, ...]
+    parameter_share: float
+    norm_share: float
+    trained_norms: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report for JSON: counts, and the first names of each kind."""
+        kinds = ("loaded", "adapted", "missing", "unexpected", "head")
+        named = {kind: getattr(self, kind) for kind in kinds}
+        return {
+            "file": str(self.file),
+            "sha256": self.sha256,
+            **{kind: {"count": len(names), "names": list(names[:_FIRST])} for kind, names in named.items()},
+            "parameter_share": self.parameter_share,
+            "norm_share": self.norm_share,
+        }
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        parts = [f"{len(self.loaded)} tensors loaded"]
+        for kind in ("adapted", "missing", "unexpected"):
+            names = getattr(self, kind)
+            shown = f" ({', '.join(names[:_FIRST])}{', …' if len(names) > _FIRST else ''})" if names else ""
+            parts.append(f"{len(names)} {kind}{shown}")
+        parts.append(f"head new ({len(self.head)} tensors)")
+        shares = f"{self.parameter_share:.1%} of the parameters and {self.norm_share:.1%} of the norm layers"
+        return f"{self.file.name}: {', '.join(parts)}; {shares} come from the checkpoint"
+
+
+def load_checkpoint(
+    model: nn.Module,
+    path: Path | str,
+    *,
+    head: str | None = None,
+    stem: str | None = None,
+    minimum_share: float = MINIMUM_SHARE,
+) -> LoadReport:
+    """Load what fits from a checkpoint file into ``model``, in place, and report it.
+
+    Args:
+        model: the network; the names of its state dict decide what fits.
+        path: the checkpoint file.
+        head: name of the module that stays new (its classes differ), such as "fc".
+        stem: name of the first convolution, whose input channels are adapted where they differ.
+        minimum_share: least share of the parameters outside the head that must load.
+
+    Raises:
+        UserError: the file cannot be read (see ``read_checkpoint``), or less than ``minimum_share`` loaded; the
+            model is then unchanged.
+
+    Examples:
+        >>> import tempfile, torch
+        >>> file = Path(tempfile.mkdtemp()) / "weights.pth"
+        >>> torch.save(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 10)).state_dict(), file)
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
+        >>> report = load_checkpoint(model, file, head="2", stem="0")
+        >>> print(report)
+        weights.pth: 6 tensors loaded, 1 adapted (0.weight), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the parameters and 100.0% of the norm layers come from the checkpoint
+    """  # noqa: E501
+    checkpoint = read_checkpoint(path)
+    own = model.state_dict()
+    head_names = tuple(name for name in own if head is not None and name.startswith(f"{head}."))
+    wanted = {name: value for name, value in own.items() if name not in head_names}
+    state = match_names(checkpoint.state, own)
+    fitting, adapted = _fit(wanted, state, f"{stem}.weight")
+    trained = tuple(name for name, _ in _affine_norms(model) if {f"{name}.weight", f"{name}.bias"} <= fitting.keys())
+    report = LoadReport(
+        file=checkpoint.path,
+        sha256=checkpoint.sha256,
+        loaded=tuple(name for name in fitting if _counts(name)),
+        adapted=adapted,
+        missing=tuple(name for name in wanted if name not in fitting and _counts(name)),
+        unexpected=tuple(
+            _with_shapes(name, state, own) for name in state if name not in {*fitting, *head_names} and _counts(name)
+        ),
+        head=head_names,
+        parameter_share=_parameter_share(model, fitting, head_names),
+        norm_share=len(trained) / max(1, len(_affine_norms(model))),
+        trained_norms=trained,
+    )
+    if report.parameter_share < minimum_share:
+        raise UserError(_too_little(report, model, checkpoint.state, minimum_share))
+    broken = [name for name, value in fitting.items() if not bool(value.isfinite().all())]
+    if broken:
+        raise UserError(f"{path}: {broken[0]} holds NaN or infinity; the training that made the file went wrong.")
+    model.load_state_dict(fitting, strict=False)
+    return report
+
+
+def _fit(
+    wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], stem_weight: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors of ``state`` that go into the network, and the names of those that were adapted."""
+    fitting: dict[str, Tensor] = {}
+    adapted = []
+    for name, value in wanted.items():
+        found = state.get(name)
+        if found is not None and name == stem_weight and _differs_in_channels(found, value):
+            found = adapt_stem(found, value.shape[1])
+            adapted.append(name)
+        if found is not None and found.shape == value.shape:
+            fitting[name] = found
+    return fitting, tuple(adapted)
+
+
+def _counts(name: str) -> bool:
+    return not name.endswith("num_batches_tracked")
+
+
+def _differs_in_channels(found: Tensor, wanted: Tensor) -> bool:
+    same_kernel = found.ndim == wanted.ndim > 2 and found.shape[2:] == wanted.shape[2:]
+    return same_kernel and found.shape[0] == wanted.shape[0] and found.shape[1] != wanted.shape[1]
+
+
+def _parameter_share(model: nn.Module, fitting: Mapping[str, Tensor], head: tuple[str, ...]) -> float:
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if name not in head}
+    total = sum(sizes.values())
+    return sum(size for name, size in sizes.items() if name in fitting) / total if total else 0.0
+
+
+def _affine_norms(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, _NORMS) and getattr(module, "weight", None) is not None
+    ]
+
+
+def _with_shapes(name: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """Say of a name that is in both but does not fit how its shapes differ."""
+    return f"{name} {list(state[name].shape)} for {list(own[name].shape)}" if name in own else name
+
+
+def _too_little(report: LoadReport, model: nn.Module, state: dict[str, Tensor], minimum: float) -> str:
+    lacking, there = ", ".join(report.missing[:3]), ", ".join(list(state)[:3])
+    return (
+        f"{report.file}: only {report.parameter_share:.1%} of the parameters of {type(model).__name__} would load "
+        f"(at least {minimum:.0%} must). The network lacks {len(report.missing)} tensors ({lacking}, …); the file "
+        f"has {there}, … Give the --model that the file was made with, or allow less with --minimum-share."
+    )

@@ -1,0 +1,9 @@
+"""AC-Norm itself; needs torch and jaxtyping alone and works in any PyTorch loop.
+
+correlation  the formulas of the paper: affine ratio, channel correlation, recalibrated affine
+windowed     the same product without building the C × C matrix, for wide layers
+layer        ``ACNorm``, the wrapper around one norm layer
+convert      ``convert`` and ``revert``: a whole network in place, with a census of what was done
+fold         ``fold``: back to a plain network with equal outputs
+summary      gain, sparsity and drift of a converted network
+"""

@@ -1,0 +1,369 @@
+"""Put AC-Norm into a whole network, take it out again, and say what was done."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from acnorm.core.correlation import EPS, TEMPERATURE
+from acnorm.core.layer import ACNorm, Init, why_not
+
+logger = logging.getLogger("acnorm")
+Model = TypeVar("Model", bound=nn.Module)
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.LocalResponseNorm,
+)
+
+
+_CONVERTED_ALREADY = "the model is converted already; revert(model) first to convert it differently."
+
+
+class ConversionError(ValueError):
+    """The network cannot be converted, reverted or folded as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class NormLayer:
+    """One norm layer of a network: its name, its type, and why it was left alone (None: converted)."""
+
+    name: str
+    type: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Census:
+    """What ``convert`` did, layer by layer."""
+
+    layers: tuple[NormLayer, ...]
+
+    @property
+    def converted(self) -> tuple[NormLayer, ...]:
+        """The layers that are (or would be) wrapped."""
+        return tuple(layer for layer in self.layers if layer.reason is None)
+
+    @property
+    def left_alone(self) -> tuple[NormLayer, ...]:
+        """The layers that stay plain, each with its reason."""
+        return tuple(layer for layer in self.layers if layer.reason is not None)
+
+    def __str__(self) -> str:
+        """Say it in one line.
+
+        Examples:
+            >>> layers = (NormLayer("bn1", "BatchNorm2d"), NormLayer("bn2", "BatchNorm2d", "excluded by name"))
+            >>> print(Census(layers))
+            converted 1 of 2 norm layers (1 BatchNorm2d); left alone: 1 BatchNorm2d (excluded by name)
+        """
+        kinds = Counter(layer.type for layer in self.converted)
+        text = f"converted {len(self.converted)} of {len(self.layers)} norm layers"
+        if kinds:
+            text += f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
+        reasons = Counter((layer.type, layer.reason) for layer in self.left_alone)
+        if reasons:
+            left = ", ".join(f"{count} {kind} ({reason})" for (kind, reason), count in reasons.items())
+            text += f"; left alone: {left}"
+        return text
+
+
+def convert(
+    model: Model,
+    trained: Collection[str] | None = None,
+    *,
+    include: str | Sequence[str] = "*",
+    exclude: str | Sequence[str] = (),
+    temperature: float = TEMPERATURE,
+    eps: float = EPS,
+    init: Init = "paper",
+    state: Mapping[str, Tensor] | None = None,
+) -> Model:
+    """Wrap in place every norm layer whose affine came from training, and return the model.
+
+    Call it after the pretrained weights are in and before the optimiser is made. What was converted and what
+    was left alone, with the reason, is logged (logger "acnorm") and can be had from ``census(model)``.
+    Fresh layers are left alone: an affine that is constant over channels (γ = 1, β = 0) resembles every
+    source channel alike and would only double the output.
+
+    Args:
+        model: the network with its source weights loaded. Must not be a single norm layer itself.
+        trained: names of the norm layers whose affine came from the checkpoint, as a load report gives
+            them; the others are left alone. Without it, only a constant affine tells a fresh layer.
+        include: name patterns (``fnmatch``, such as "layer1.*"); only matching layers are converted.
+        exclude: name patterns of layers to leave alone.
+        temperature: of the softmax in C.
+        eps: of the affine ratio.
+        init: "paper" changes the outputs from the start, as published; "identity" starts as the plain network.
+        state: a converted network's state dict, saved earlier: its wrappers are rebuilt in this plain network
+            and the state is loaded. The other options but the model come from the state.
+
+    Raises:
+        ConversionError: nothing to convert (lists the norm layers found), converted already, a pattern or a
+            trained name that matches no norm layer, or a state dict that holds no AC-Norm.
+
+    Examples:
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+        >>> _ = nn.init.normal_(model[1].bias)  # stands for weights from a checkpoint
+        >>> print(census(convert(model)))
+        converted 1 of 1 norm layers (1 BatchNorm2d)
+        >>> saved, plain = model.state_dict(), nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+        >>> type(convert(plain, state=saved)[1]).__name__
+        'ACNorm'
+    """
+    if state is not None:
+        return _rebuild(model, state)
+    _refuse_unsuitable(model)
+    found = _examine(model, trained, include=include, exclude=exclude)
+    names = {layer.name for layer in found.converted}
+    if not names:
+        raise ConversionError(_nothing_to_convert(model, found))
+    chosen = {aliases[0]: norm for norm, aliases in _norm_layers(model).values() if aliases[0] in names}
+    _refuse_broken(chosen)
+    wrapped = {id(norm): ACNorm(norm, temperature=temperature, eps=eps, init=init) for norm in chosen.values()}
+    _replace(model, wrapped)
+    _remember(model, found)
+    logger.info("AC-Norm: %s", found)
+    return model
+
+
+def census(
+    model: nn.Module,
+    trained: Collection[str] | None = None,
+    *,
+    include: str | Sequence[str] = "*",
+    exclude: str | Sequence[str] = (),
+) -> Census:
+    """Say which norm layers ``convert`` would wrap; of a converted model, which it did.
+
+    Args:
+        model: a plain or a converted network.
+        trained: as in ``convert``.
+        include: as in ``convert``.
+        exclude: as in ``convert``.
+
+    Raises:
+        ConversionError: as ``convert``, except that nothing to convert is an answer here.
+
+    Examples:
+        >>> print(census(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))))
+        converted 0 of 1 norm layers; left alone: 1 BatchNorm1d (its affine is constant over channels: not trained)
+    """
+    if acnorm_layers(model) and not isinstance(model, ACNorm):
+        if trained is not None or include != "*" or tuple(exclude):
+            raise ConversionError(_CONVERTED_ALREADY)
+        return _as_converted(model)
+    _refuse_unsuitable(model)
+    return _examine(model, trained, include=include, exclude=exclude)
+
+
+def revert(model: Model) -> Model:
+    """Put every wrapped layer back in place, with its affine as trained and without the recalibration.
+
+    Right after ``convert`` this is the original network bit for bit. To keep what AC-Norm learnt, ``fold``.
+
+    Args:
+        model: a converted network.
+
+    Raises:
+        ConversionError: the model holds no AC-Norm layer.
+
+    Examples:
+        >>> model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+        >>> _ = nn.init.normal_(model[1].bias)
+        >>> type(revert(convert(model))[1]).__name__
+        'BatchNorm1d'
+    """
+    layers = _layers_to("revert", model)
+    _replace(model, {id(layer): layer.norm for layer in layers.values()})
+    model.__dict__.pop("_acnorm_census", None)
+    return model
+
+
+def acnorm_layers(model: nn.Module) -> dict[str, ACNorm]:
+    """Return the AC-Norm layers of a converted model by name, each once.
+
+    Examples:
+        >>> model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+        >>> _ = nn.init.normal_(model[1].bias)
+        >>> list(acnorm_layers(convert(model)))
+        ['1']
+    """
+    return {name: module for name, module in model.named_modules() if isinstance(module, ACNorm)}
+
+
+def _layers_to(verb: str, model: nn.Module) -> dict[str, ACNorm]:
+    """The layers that ``revert`` or ``fold`` takes out; refuses a model that has none or is one."""
+    if isinstance(model, ACNorm):
+        raise ConversionError(
+            f"the model is a single ACNorm, which cannot be replaced in place; {verb} a module that holds it, "
+            "such as nn.Sequential(layer)."
+        )
+    layers = acnorm_layers(model)
+    if not layers:
+        raise ConversionError(f"the model holds no AC-Norm layer; there is nothing to {verb}.")
+    return layers
+
+
+def _examine(
+    model: nn.Module, trained: Collection[str] | None, *, include: str | Sequence[str], exclude: str | Sequence[str]
+) -> Census:
+    layers = _norm_layers(model)
+    chosen, dropped = _patterns(include), _patterns(exclude)
+    names = [name for _, aliases in layers.values() for name in aliases]
+    unknown = [pattern for pattern in (*chosen, *dropped) if pattern != "*" and not _matches(names, (pattern,))]
+    unknown += [name for name in trained or () if name not in names]
+    if unknown:
+        there = f"there are: {_some(names)}" if names else "there is none"
+        raise ConversionError(f"{unknown[0]!r} matches no norm layer; {there}.")
+    notes = []
+    for norm, aliases in layers.values():
+        reason = _reason(norm, aliases, trained, chosen, dropped)
+        notes.append(NormLayer(aliases[0], type(norm).__name__, reason))
+    return Census(tuple(notes))
+
+
+def _as_converted(model: nn.Module) -> Census:
+    """What ``convert`` noted; when only a part, or a module around this one, was converted, what is there."""
+    layers = acnorm_layers(model)
+    remembered = model.__dict__.get("_acnorm_census")
+    if isinstance(remembered, Census) and {layer.name for layer in remembered.converted} == set(layers):
+        return remembered
+    inside = {id(layer.norm): name for name, layer in layers.items()}
+    notes = []
+    for key, (norm, aliases) in _norm_layers(model).items():
+        converted = key in inside
+        notes.append(NormLayer(inside.get(key, aliases[0]), type(norm).__name__, None if converted else "left plain"))
+    return Census(tuple(notes))
+
+
+def _rebuild(model: Model, state: Mapping[str, Tensor]) -> Model:
+    _refuse_unsuitable(model)
+    suffix = ".source_weight"
+    saved = {key.removesuffix(suffix) for key in state if key.endswith(suffix)}
+    if not saved:
+        raise ConversionError("the state dict holds no AC-Norm layer; load it with model.load_state_dict.")
+    layers = _norm_layers(model)
+    known = {name for _, aliases in layers.values() for name in aliases}
+    if saved - known:
+        missing = _some(sorted(saved - known))
+        raise ConversionError(f"the state dict has AC-Norm at {missing}, where this model has no norm layer.")
+    wrapped, notes = {}, []
+    for norm, aliases in layers.values():
+        name, reason = aliases[0], None
+        if name in saved:
+            unfit = why_not(norm)
+            if unfit is not None:
+                raise ConversionError(f"the state dict has AC-Norm at {name}, a {type(norm).__name__} here: {unfit}.")
+            init: Init = "identity" if f"{name}.weight_offset" in state else "paper"
+            wrapped[id(norm)] = ACNorm(norm, init=init)
+        else:
+            reason = "plain in the state dict"
+        notes.append(NormLayer(name, type(norm).__name__, reason))
+    before = deepcopy(model.state_dict())
+    _replace(model, wrapped)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        revert(model).load_state_dict(before)
+        raise ConversionError(f"the state dict does not fit the model: {error}") from None
+    _remember(model, Census(tuple(notes)))
+    return model
+
+
+def _norm_layers(model: nn.Module) -> dict[int, tuple[nn.Module, list[str]]]:
+    """Every norm layer once, with all the names it goes by."""
+    layers: dict[int, tuple[nn.Module, list[str]]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, _NORMS):
+            layers.setdefault(id(module), (module, []))[1].append(name)
+    return layers
+
+
+def _reason(
+    norm: nn.Module,
+    aliases: Sequence[str],
+    trained: Collection[str] | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+) -> str | None:
+    if _matches(aliases, exclude):
+        return "excluded by name"
+    if not _matches(aliases, include):
+        return "not included by name"
+    reason = why_not(norm)
+    if reason is not None:
+        return reason
+    if trained is not None and not set(aliases) & set(trained):
+        return "not named as loaded from the checkpoint"
+    if _is_constant(norm) and (trained is None or norm.get_parameter("weight").numel() > 1):
+        return "its affine is constant over channels: not trained"
+    return None
+
+
+def _is_constant(norm: nn.Module) -> bool:
+    affine = torch.stack((norm.get_parameter("weight"), norm.get_parameter("bias"))).detach()
+    return bool((affine == affine[:, :1]).all())
+
+
+def _replace(model: nn.Module, replacements: Mapping[int, nn.Module]) -> None:
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if id(child) in replacements:
+                parent._modules[name] = replacements[id(child)]
+
+
+def _refuse_unsuitable(model: nn.Module) -> None:
+    if isinstance(model, (*_NORMS, ACNorm)):
+        raise ConversionError(
+            f"the model is a single {type(model).__name__}, which cannot be replaced in place; "
+            "wrap it with acnorm.ACNorm(layer)."
+        )
+    if acnorm_layers(model):
+        raise ConversionError(_CONVERTED_ALREADY)
+
+
+def _refuse_broken(norms: Mapping[str, nn.Module]) -> None:
+    affines = {name: (norm.get_parameter("weight"), norm.get_parameter("bias")) for name, norm in norms.items()}
+    broken = [name for name, affine in affines.items() if not bool(torch.stack(affine).isfinite().all())]
+    if broken:
+        raise ConversionError(f"the affine of {_some(broken)} holds NaN or infinity; check the checkpoint.")
+
+
+def _nothing_to_convert(model: nn.Module, found: Census) -> str:
+    kinds = Counter(layer.type for layer in found.layers)
+    if not kinds:
+        return f"no norm layer in {type(model).__name__}: AC-Norm needs BatchNorm layers with an affine."
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    reasons = "; ".join(sorted({layer.reason or "" for layer in found.layers}))
+    return (
+        f"nothing to convert in {type(model).__name__} (found {listed}; {reasons}). "
+        "AC-Norm needs BatchNorm layers whose affine came from training: load the checkpoint before convert."
+    )
+
+
+def _patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
+
+
+def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _remember(model: nn.Module, found: Census) -> None:
+    model.__dict__["_acnorm_census"] = found

@@ -1,0 +1,275 @@
+"""``ACNorm``: Affine Collaborative Normalization as a wrapper around a norm layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from acnorm.core.correlation import EPS, TEMPERATURE, affine_ratio, channel_correlation, recalibrate
+
+Init = Literal["paper", "identity"]
+_PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_SOURCE_BUFFERS = ("source_weight", "source_bias")
+_OFFSET_BUFFERS = ("weight_offset", "bias_offset")
+
+
+class ACNorm(nn.Module):
+    """Run a norm layer with an affine in which each channel borrows from the source channels that resemble it.
+
+    The wrapped layer stays as it is, as the child ``norm``: its kind, fused activation, running statistics
+    and behaviour in train and eval. Its affine at the moment of wrapping is the source, kept in buffers; its
+    parameters go on as the trainable target. Each forward takes C from the parameters as they are, so it is
+    never stale, and calls the child once with γ + Cγ and β + Cβ (arXiv 2307.15282; the authors' code calls
+    batch-norm twice, which moves the running statistics twice a step).
+
+    With ``init="paper"`` the layer changes the network's output at once: channel i is scaled by about
+    1 + P_ii. With ``init="identity"`` what C adds at the start is taken off again, γ + Cγ − C_s γ_s with C_s the
+    source's correlation with itself, so the converted network starts as the original one.
+
+    Args:
+        norm: a layer with a learnable ``weight`` and ``bias`` of shape [channel] that its forward reads from
+            itself: any BatchNorm of torch, SyncBatchNorm, and subclasses of them.
+        temperature: of the softmax in C.
+        eps: of the affine ratio β / (|γ| + ε).
+        init: "paper" or "identity", see above.
+
+    Raises:
+        TypeError: the layer has no learnable affine, or is an ``ACNorm`` already.
+        ValueError: temperature or eps are not positive, init is unknown, or the affine is not finite.
+
+    Examples:
+        >>> layer = ACNorm(nn.BatchNorm2d(8))
+        >>> layer(torch.randn(4, 8, 5, 5)).shape
+        torch.Size([4, 8, 5, 5])
+        >>> layer.weight is layer.norm.weight
+        True
+    """
+
+    source_weight: Tensor
+    source_bias: Tensor
+    weight_offset: Tensor
+    bias_offset: Tensor
+
+    def __init__(
+        self, norm: nn.Module, *, temperature: float = TEMPERATURE, eps: float = EPS, init: Init = "paper"
+    ) -> None:
+        super().__init__()
+        reason = why_not(norm)
+        if reason is not None:
+            raise TypeError(f"ACNorm cannot wrap {type(norm).__name__}: {reason}.")
+        _check_options(temperature, eps, init)
+        weight, bias = cast(Tensor, norm.weight), cast(Tensor, norm.bias)
+        if not bool(torch.isfinite(weight).all() & torch.isfinite(bias).all()):
+            raise ValueError(f"the affine of {type(norm).__name__} holds NaN or infinity; check the checkpoint.")
+        self.norm = norm
+        self.temperature = float(temperature)
+        self.affine_eps = float(eps)
+        self.enabled = True
+        self._remembered: tuple[Any, list[Tensor], tuple[Tensor, Tensor]] | None = None
+        self.register_buffer("source_weight", weight.detach().clone())
+        self.register_buffer("source_bias", bias.detach().clone())
+        if init == "identity":
+            self._register_offsets()
+        self.register_load_state_dict_pre_hook(_complete_state)  # type: ignore[no-untyped-call]
+        self.train(norm.training)
+
+    @property
+    def init(self) -> Init:
+        """ "paper" or "identity"."""
+        return "identity" if "weight_offset" in self._buffers else "paper"
+
+    def merged_affine(self) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
+        """Return the weight and bias that the forward uses, in the dtype of the parameters.
+
+        Examples:
+            >>> layer = ACNorm(nn.BatchNorm2d(8), init="identity")
+            >>> bool(torch.allclose(layer.merged_affine()[0], layer.weight))
+            True
+        """
+        target = cast(nn.BatchNorm2d, self.norm)
+        weight, bias = recalibrate(
+            target.weight,
+            target.bias,
+            self.source_weight,
+            self.source_bias,
+            temperature=self.temperature,
+            eps=self.affine_eps,
+        )
+        if "weight_offset" in self._buffers:
+            weight, bias = weight - self.weight_offset, bias - self.bias_offset
+        return weight.to(target.weight.dtype), bias.to(target.bias.dtype)
+
+    def correlation(self) -> Float[Tensor, "channel channel"]:
+        """Return C as it stands, without gradient.
+
+        Examples:
+            >>> ACNorm(nn.BatchNorm2d(8)).correlation().shape
+            torch.Size([8, 8])
+        """
+        target, source = self.ratios()
+        return channel_correlation(target, source, temperature=self.temperature)
+
+    def ratios(self) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
+        """Return the affine ratios r_t and r_s, without gradient.
+
+        Examples:
+            >>> target, source = ACNorm(nn.BatchNorm2d(8)).ratios()
+            >>> bool((target == source).all())
+            True
+        """
+        with torch.no_grad():
+            target = affine_ratio(self.weight, self.bias, eps=self.affine_eps)
+            return target, affine_ratio(self.source_weight, self.source_bias, eps=self.affine_eps)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise ``input`` as the wrapped layer does, with the recalibrated affine."""
+        if not self.enabled:
+            return cast(Tensor, self.norm(input))
+        weight, bias = self._merged_again() if self._may_remember() else self.merged_affine()
+        affine = {"weight": weight, "bias": bias}
+        output = functional_call(self.norm, affine, (input,), tie_weights=False)
+        return cast(Tensor, output)
+
+    def _may_remember(self) -> bool:
+        # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values.
+        if torch.compiler.is_compiling() or torch.is_grad_enabled():
+            return False
+        weight = self.norm._parameters["weight"]
+        return type(weight) is nn.Parameter and weight.device.type == "cpu"
+
+    def _merged_again(self) -> tuple[Tensor, Tensor]:
+        """The merged affine as last time if what it is made of holds the same values, whatever changed them."""
+        made_of = [self.norm.get_parameter("weight"), self.norm.get_parameter("bias"), *self._buffers.values()]
+        values = [value for value in made_of if value is not None]
+        options = (self.temperature, self.affine_eps, *(value.dtype for value in values))
+        kept = self._remembered
+        if kept is None or kept[0] != options or not all(map(torch.equal, kept[1], values)):
+            kept = self._remembered = (options, [value.clone() for value in values], self.merged_affine())
+        return kept[2]
+
+    def extra_repr(self) -> str:
+        """Show the options."""
+        return f"temperature={self.temperature}, eps={self.affine_eps}, init={self.init!r}"
+
+    # What code written for the plain layer reads and writes: layer.weight, layer.momentum, layer.running_mean.
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            modules = self.__dict__.get("_modules", {})
+            if "norm" in modules and not name.startswith("_"):
+                return getattr(modules["norm"], name)
+            raise
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        norm = self.__dict__.get("_modules", {}).get("norm")
+        own = name in _OWN or name.startswith("_") or hasattr(type(self), name)
+        if norm is not None and not own and hasattr(norm, name):
+            setattr(norm, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Replace the child; ``convert_sync_batchnorm`` comes this way and may not strip a layer's own behaviour."""
+        current = self._modules.get("norm")
+        if name == "norm" and isinstance(module, nn.SyncBatchNorm) and type(current) not in _PLAIN_NORMS:
+            raise TypeError(
+                f"convert_sync_batchnorm would turn {type(current).__name__} into a bare SyncBatchNorm and lose what "
+                "it adds (an activation, say). Convert such layers with their own library's function "
+                "(timm.layers.convert_sync_batchnorm) before acnorm.convert."
+            )
+        super().add_module(name, module)
+
+    def get_extra_state(self) -> Tensor:
+        """Temperature and eps as a float64 tensor, so that the state holds tensors only."""
+        return torch.tensor([self.temperature, self.affine_eps], dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take temperature and eps from a saved state."""
+        self.temperature, self.affine_eps = (float(value) for value in state)
+
+    def _register_offsets(self) -> None:
+        source = (self.source_weight, self.source_bias)
+        borrowed = recalibrate(*source, *source, temperature=self.temperature, eps=self.affine_eps)
+        for name, merged, own in zip(_OFFSET_BUFFERS, borrowed, source, strict=True):
+            self.register_buffer(name, merged - own.to(merged.dtype))
+
+
+_OWN = {"norm", "temperature", "affine_eps", "enabled", "training", *_SOURCE_BUFFERS, *_OFFSET_BUFFERS}
+
+
+def why_not(norm: nn.Module) -> str | None:
+    """Return why a norm layer cannot be wrapped, or None when it can.
+
+    Examples:
+        >>> why_not(nn.BatchNorm2d(4, affine=False))
+        'it has no learnable weight and bias'
+    """
+    if isinstance(norm, ACNorm):
+        return "it is an ACNorm already"
+    if isinstance(norm, nn.modules.lazy.LazyModuleMixin) and norm.has_uninitialized_params():
+        return "it is lazy and has not seen an input yet"
+    if torch.nn.utils.parametrize.is_parametrized(norm):
+        return "its affine is parametrized"
+    if not isinstance(norm, _BatchNorm):
+        return "only BatchNorm layers are converted so far"
+    weight, bias = norm._parameters.get("weight"), norm._parameters.get("bias")
+    if weight is None or bias is None:
+        return "it has no learnable weight and bias"
+    if weight.is_meta:
+        return "it is on the meta device and holds no values yet"
+    return None
+
+
+@contextmanager
+def without_recalibration(model: nn.Module) -> Iterator[None]:
+    """Switch AC-Norm off inside the block: the converted model computes what plain fine-tuning would.
+
+    Args:
+        model: a converted model, or any module that holds ``ACNorm`` layers.
+
+    Examples:
+        >>> layer, images = ACNorm(nn.BatchNorm2d(8)), torch.randn(4, 8, 5, 5)
+        >>> with without_recalibration(layer):
+        ...     plain = layer(images)
+        >>> bool(torch.equal(plain, layer.norm(images))), bool(torch.equal(plain, layer(images)))
+        (True, False)
+    """
+    layers = [module for module in model.modules() if isinstance(module, ACNorm)]
+    before = [layer.enabled for layer in layers]
+    for layer in layers:
+        layer.enabled = False
+    try:
+        yield
+    finally:
+        for layer, enabled in zip(layers, before, strict=True):
+            layer.enabled = enabled
+
+
+def _check_options(temperature: float, eps: float, init: str) -> None:
+    for name, value in (("temperature", temperature), ("eps", eps)):
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} is {value}; it must be a positive number.")
+    if init not in ("paper", "identity"):
+        raise ValueError(f"init is {init!r}; it must be 'paper' or 'identity'.")
+
+
+def _complete_state(layer: ACNorm, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let a plain state dict load: move bn.weight to bn.norm.weight and keep the source that is there."""
+    if prefix + "source_weight" in state:
+        return
+    for key in [key for key in state if key.startswith(prefix)]:
+        name = key.removeprefix(prefix)
+        if not name.startswith("norm."):
+            state[f"{prefix}norm.{name}"] = state.pop(key)
+    for name, value in layer._buffers.items():
+        state[prefix + name] = value
+    state[prefix + "_extra_state"] = layer.get_extra_state()

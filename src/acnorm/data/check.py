@@ -1,0 +1,223 @@
+"""Is the data sound? Every case is read, and everything found wrong is told at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acnorm.data.case import Case, Collection, duplicate_ids, patients_across_splits
+from acnorm.data.formats import read_cases
+from acnorm.data.images import read_image
+from acnorm.data.problems import DataError, Problem
+
+Progress = Callable[[Sequence[Case]], Iterable[Case]]
+
+_UNSPLIT = "no split"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a data set holds and what is wrong with it.
+
+    `counts` goes from split to class name to number of cases, `sizes` from "height×width" and `channels` from
+    "1" or "3" to the number of images read; `patients` is their number, or None where some case names none.
+    """
+
+    source: str
+    format: str
+    cases: int
+    classes: tuple[str, ...]
+    patients: int | None
+    counts: dict[str, dict[str, int]]
+    sizes: dict[str, int]
+    channels: dict[str, int]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def fatal(self) -> bool:
+        """Whether some problem must be mended before training."""
+        return any(problem.fatal for problem in self.problems)
+
+    def lines(self) -> list[str]:
+        """Each problem as one line, "FILE: what; remedy", the fatal ones first."""
+        return [problem.line() for problem in sorted(self.problems, key=lambda problem: not problem.fatal)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values for JSON."""
+        return {
+            "source": self.source,
+            "format": self.format,
+            "cases": self.cases,
+            "classes": list(self.classes),
+            "patients": self.patients,
+            "counts": self.counts,
+            "sizes": self.sizes,
+            "channels": self.channels,
+            "fatal": self.fatal,
+            "problems": [problem.to_dict() for problem in self.problems],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of an image once it has been read."""
+
+    case: Case
+    digest: bytes
+    size: str
+    channels: int
+    constant: bool
+
+
+def check(data: Path | str, format: str | None = None, *, progress: Progress = iter) -> CheckReport:
+    """Read every case of a data set and report what it holds and all that is wrong with it.
+
+    Fatal: what the reader of the format refuses, unreadable images, the same pixels or the same patient in two
+    splits, ids that occur twice, a class without training case. Warnings: the same pixels twice in a split,
+    images of one colour, a class missing from another split, files ignored. `progress` wraps the loop over the
+    cases. Raises nothing for bad data: that is what the report is for.
+
+    Examples:
+        >>> import tempfile, numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "eyes.npz"
+        ...     pixels = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
+        ...     np.savez(path, train_images=pixels, train_labels=np.array([0, 1, 0, 1]))
+        ...     report = check(path)
+        >>> report.counts, report.sizes, report.fatal, report.lines()
+        ({'train': {'0': 2, '1': 2}}, {'8×8': 4}, False, [])
+    """
+    found: list[Problem] = []
+    try:
+        collection = read_cases(data, format)
+    except DataError as error:
+        found += error.problems
+        if error.sound is None:
+            return _report(Collection((), (), Path(data), format or "unknown"), [], found)
+        collection = error.sound
+    seen: list[_Seen] = []
+    for case in progress(collection.cases):
+        try:
+            seen.append(_see(case))
+        except DataError as error:
+            found += error.problems
+    found += _ids(collection, found) + _patients(collection) + _empty_classes(collection)
+    found += _duplicates(seen, collection) + _constants(seen) + list(collection.notes)
+    return _report(collection, seen, found)
+
+
+def _see(case: Case) -> _Seen:
+    image = read_image(case)
+    channels, height, width = image.shape
+    digest = hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest()
+    return _Seen(case, digest, f"{height}×{width}", channels, bool(image.min() == image.max()))
+
+
+def _report(collection: Collection, seen: list[_Seen], problems: list[Problem]) -> CheckReport:
+    patients = len({case.patient for case in collection.cases}) if collection.patients_known else None
+    sizes = dict(Counter(image.size for image in seen).most_common())
+    channels = dict(Counter(str(image.channels) for image in seen).most_common())
+    notes = []
+    if len(sizes) > 1:
+        notes.append(f"images differ in size: {_most_common(sizes)}")
+    if len(channels) > 1:
+        notes.append(f"images differ in channels: {_most_common(channels)}")
+    return CheckReport(
+        source=str(collection.source),
+        format=collection.format,
+        cases=len(collection),
+        classes=collection.classes,
+        patients=patients if collection.cases else None,
+        counts=_counts(collection),
+        sizes=sizes,
+        channels=channels,
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _most_common(counts: dict[str, int]) -> str:
+    shown = ", ".join(f"{count} of {value}" for value, count in list(counts.items())[:5])
+    return shown + (f", and {len(counts) - 5} more kinds" if len(counts) > 5 else "")
+
+
+def _counts(collection: Collection) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for split, cases in collection.by_split().items():
+        by_label = Counter(case.label for case in cases)
+        counts[split or _UNSPLIT] = {name: by_label[label] for label, name in enumerate(collection.classes)}
+    return counts
+
+
+def _ids(collection: Collection, found: list[Problem]) -> list[Problem]:
+    problems = [
+        Problem(str(collection.source), f"{count} cases have the id '{name}'", "give every case an id of its own")
+        for name, count in duplicate_ids(collection.cases).items()
+    ]
+    return [problem for problem in problems if problem not in found]
+
+
+def _patients(collection: Collection) -> list[Problem]:
+    return [
+        Problem(
+            str(collection.source),
+            f"patient '{patient}' is in {' and '.join(splits)}",
+            "move all cases of the patient into one split",
+        )
+        for patient, splits in patients_across_splits(collection.cases).items()
+    ]
+
+
+def _empty_classes(collection: Collection) -> list[Problem]:
+    """A class without training case cannot be learnt; without test case it cannot be judged."""
+    counts = _counts(collection)
+    # cases without split are training cases until some of them are held out
+    pools = {"train": [split for split in ("train", _UNSPLIT) if split in counts]}
+    pools |= {split: [split] for split in ("val", "test") if split in counts}
+    problems = []
+    for split, members in pools.items():
+        fatal = split == "train"
+        remedy = "add cases or remove the class" if fatal else "add cases, or read its figures with that in mind"
+        place = "" if members == [_UNSPLIT] else f" in {split}"
+        problems += [
+            Problem(str(collection.source), f"class '{name}' has no case{place}", remedy, fatal)
+            for name in collection.classes
+            if not sum(counts[member][name] for member in members)
+        ]
+    return problems
+
+
+def _duplicates(seen: list[_Seen], collection: Collection) -> list[Problem]:
+    groups: dict[bytes, list[Case]] = {}
+    for image in seen:
+        if not image.constant:  # blank images are all alike, and told of as such
+            groups.setdefault(image.digest, []).append(image.case)
+    return [_duplicate(cases, collection) for cases in groups.values() if len(cases) > 1]
+
+
+def _duplicate(cases: list[Case], collection: Collection) -> Problem:
+    first, *others = cases
+    shown = ", ".join(case.where() for case in others[:3]) + (", ..." if len(others) > 3 else "")
+    splits = list(dict.fromkeys(case.split or _UNSPLIT for case in cases))
+    labels = list(dict.fromkeys(case.label for case in cases))
+    what = f"the same pixels as {shown}"
+    if len(splits) > 1:
+        what += f", in {' and '.join(splits)}"
+    if len(labels) > 1:
+        what += f", labelled {' and '.join(collection.classes[label] for label in labels)}"
+    remedy = "keep one of them" if len(labels) == 1 else "find out which label is right and keep that one"
+    return Problem(first.where(), what, remedy, fatal=len(splits) > 1)
+
+
+def _constants(seen: list[_Seen]) -> list[Problem]:
+    return [
+        Problem(image.case.where(), "every pixel has the same value", "look at it, export it again", fatal=False)
+        for image in seen
+        if image.constant
+    ]

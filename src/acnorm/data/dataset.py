@@ -1,0 +1,80 @@
+"""Cases as a PyTorch dataset whose randomness depends on (seed, epoch, case) and on nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from acnorm.data.augment import Augmentation, nothing
+from acnorm.data.case import Case
+from acnorm.data.images import read_image
+from acnorm.data.preprocessing import Preprocessing
+
+Key = tuple[int, int]
+CACHE_BYTES = 2 * 1024**3
+
+
+class CaseDataset(Dataset[dict[str, Tensor]]):
+    """Prepared images and labels, asked for by (epoch, index).
+
+    Images are read and fitted once and kept in memory where all fit in 2 GiB; augmentation draws from a
+    generator seeded by (seed, epoch, index), so that 0 and 4 workers, or a resumed run, see the same images.
+
+    Args:
+        cases: the cases, in an order that is part of the seed's meaning.
+        preprocessing: brings an image to the network's input.
+        augment: random change of the fitted image, before normalising.
+        seed: of the augmentation.
+
+    Raises:
+        UserError: an image cannot be read; names the file.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> file = Path(tempfile.mkdtemp()) / "eye.png"
+        >>> Image.new("RGB", (40, 40)).save(file)
+        >>> prepare = Preprocessing(size=32, channels=3, mean=(0.0, 0.0, 0.0), deviation=(1.0, 1.0, 1.0))
+        >>> item = CaseDataset([Case("eye", file, label=2)], prepare)[0, 0]
+        >>> item["image"].shape, int(item["label"]), int(item["index"])
+        (torch.Size([3, 32, 32]), 2, 0)
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        preprocessing: Preprocessing,
+        augment: Augmentation = nothing,
+        seed: int = 0,
+    ) -> None:
+        self.cases = tuple(cases)
+        self.preprocessing = preprocessing
+        self.augment = augment
+        self.seed = seed
+        size = 4 * preprocessing.channels * preprocessing.size**2
+        self._cache: list[Tensor] | None = None
+        if size * len(self.cases) <= CACHE_BYTES:
+            self._cache = [self._read(index) for index in range(len(self.cases))]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, key: Key) -> dict[str, Tensor]:
+        epoch, index = key
+        draw = np.random.default_rng((self.seed, epoch, index))
+        image = self.preprocessing.normalise(self.augment(self.fitted(index), draw))
+        label = torch.tensor(self.cases[index].label)
+        return {"image": image, "label": label, "index": torch.tensor(index)}
+
+    def fitted(self, index: int) -> Float[Tensor, "channel size size"]:
+        """The image of one case at its final size, intensities in 0..1."""
+        return self._read(index) if self._cache is None else self._cache[index]
+
+    def _read(self, index: int) -> Tensor:
+        return self.preprocessing.fit(read_image(self.cases[index]))

@@ -1,0 +1,84 @@
+"""MedMNIST's .npz layout: `train_images`, `train_labels`, and the same for `val` and `test`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acnorm.data.case import SPLITS, Case, Collection
+from acnorm.data.decoders.archive import Archive, open_archive
+from acnorm.data.formats.settle import settle
+from acnorm.data.problems import fault
+
+
+def detect(data: Path) -> bool:
+    """Whether this is a file that ends in .npz."""
+    return data.is_file() and data.suffix.lower() == ".npz"
+
+
+def read(data: Path) -> Collection:
+    """Read the cases of an archive; ids are the split and the row in it, such as `train_0007`.
+
+    Images are [cases, height, width] or [cases, height, width, 1 or 3], labels whole numbers [cases] or
+    [cases, 1]. Raises `DataError` for volumes, for several labels to an image, and for missing arrays.
+    """
+    archive = open_archive(data)
+    _require(archive, "train_images")
+    cases: list[Case] = []
+    for split in archive.splits():
+        images = _images(archive, f"{split}_images")
+        labels = _labels(archive, f"{split}_labels", len(images))
+        width = max(4, len(str(len(images) - 1)))
+        cases += [
+            Case(f"{split}_{row:0{width}}", data, int(label), split=split, index=len(cases) + row)
+            for row, label in enumerate(labels)
+        ]
+    classes = tuple(str(number) for number in range(1 + max((case.label for case in cases), default=0)))
+    return settle(Collection(tuple(cases), classes, data, "medmnist"))
+
+
+def _require(archive: Archive, name: str) -> NDArray[Any]:
+    if name not in archive.arrays:
+        found = ", ".join(sorted(archive.arrays)) or "nothing"
+        raise fault(
+            archive.path,
+            f"no array '{name}' (found: {found})",
+            "name the arrays train_images and train_labels, and the same for "
+            + " and ".join(f"{split}_" for split in SPLITS[1:]),
+        )
+    return archive.arrays[name]
+
+
+def _images(archive: Archive, name: str) -> NDArray[Any]:
+    images = _require(archive, name)
+    colours = images.ndim == 4 and images.shape[3] in (1, 3)
+    if not colours and images.ndim != 3:
+        shape = "×".join(str(length) for length in images.shape)
+        kind = "volumes, not 2D images" if images.ndim >= 4 else "not images"
+        raise fault(
+            archive.path,
+            f"{name} is {shape}: {kind}",
+            "give cases×height×width or cases×height×width×3",
+        )
+    return images
+
+
+def _labels(archive: Archive, name: str, cases: int) -> NDArray[np.int64]:
+    labels = _require(archive, name)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise fault(
+            archive.path,
+            f"{name} has {labels.shape[1]} labels for each image",
+            "give one class for each image: multi-label data is not supported",
+        )
+    if labels.dtype.kind not in "iub":
+        raise fault(archive.path, f"{name} holds {labels.dtype} values", "number the classes 0 to K-1")
+    labels = labels.reshape(-1)
+    if len(labels) != cases:
+        raise fault(archive.path, f"{len(labels)} values in {name} for {cases} images", "give one label for each image")
+    if len(labels) and labels.min() < 0:
+        raise fault(archive.path, f"{name} holds the label {labels.min()}", "number the classes 0 to K-1")
+    return labels.astype(np.int64)

@@ -1,0 +1,140 @@
+"""A CSV or Parquet table with a row for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from acnorm.data.case import Case, Collection
+from acnorm.data.formats.rows import Rows, read_rows
+from acnorm.data.formats.settle import is_whole_number, ordered, settle, split_name
+from acnorm.data.problems import Problem, fault
+
+_MISSING = {"", "nan"}  # "None" and "NA" stay what they may be: the name of a class
+
+
+def detect(data: Path) -> bool:
+    """Whether this is a .csv, .tsv or .parquet file."""
+    return data.is_file() and data.suffix.lower() in {".csv", ".tsv", ".parquet"}
+
+
+def read(data: Path) -> Collection:
+    """Read the cases of a table with the columns image and label, and optionally patient, split and id.
+
+    Image paths count from the folder of the table. Labels are whole numbers from 0, in that order, or names,
+    in alphabetical order. Without an id column the id of a case is its image path as written.
+    Raises `DataError` with every row at fault: no label, no image, an unknown split.
+    """
+    table = read_rows(data)
+    table.require(("image", "label"), "the table needs image and label, and may have patient, split and id")
+    _label_kind(table)
+    problems: list[Problem] = []
+    sound: list[dict[str, str]] = []
+    for row, cells in table.rows:
+        found = [problem for check in _ROW_CHECKS if (problem := check(table, row, cells))]
+        problems += found
+        if not found:
+            sound.append(cells)
+    problems += _half_given_splits(table)
+    labels = [cells["label"] for cells in sound]
+    classes = _classes(labels, data)
+    numbers = {name: number for number, name in enumerate(classes)}
+    cases = tuple(_case(data, cells, numbers[_class_name(cells["label"], classes)]) for cells in sound)
+    return settle(Collection(cases, classes, data, "table"), problems)
+
+
+def _case(data: Path, cells: dict[str, str], label: int) -> Case:
+    return Case(
+        id=cells.get("id") or cells["image"],
+        image=_image_path(data, cells["image"]),
+        label=label,
+        patient=_given(cells, "patient"),
+        split=split_name(cells.get("split", "")),
+    )
+
+
+def _given(cells: dict[str, str], column: str) -> str | None:
+    value = cells.get(column, "")
+    return None if value.lower() in _MISSING else value
+
+
+def _image_path(data: Path, text: str) -> Path:
+    return data.parent / text.replace("\\", "/")
+
+
+def _no_label(table: Rows, row: int, cells: dict[str, str]) -> Problem | None:
+    if cells["label"].lower() not in _MISSING:
+        return None
+    return Problem(str(table.path), f"row {row} has no label", "fill it in or remove the row")
+
+
+def _no_image(table: Rows, row: int, cells: dict[str, str]) -> Problem | None:
+    if not cells["image"]:
+        return Problem(str(table.path), f"row {row} names no image", "fill it in or remove the row")
+    path = _image_path(table.path, cells["image"])
+    if path.is_file():
+        return None
+    remedy = f"correct row {row} of {table.path.name}; paths count from the folder of the table"
+    return Problem(str(path), "no such file", remedy)
+
+
+def _no_split(table: Rows, row: int, cells: dict[str, str]) -> Problem | None:
+    value = _given(cells, "split")
+    if value is None or split_name(value):
+        return None
+    return Problem(str(table.path), f"row {row} has the split '{value}'", "allowed are train, val and test, or blank")
+
+
+_ROW_CHECKS: Sequence[Callable[[Rows, int, dict[str, str]], Problem | None]] = (
+    _no_label,
+    _no_image,
+    _no_split,
+)
+
+
+def _half_given_splits(table: Rows) -> list[Problem]:
+    """A blank split stands for "divide it for me", which contradicts a training set that is given."""
+    splits = [(row, _given(cells, "split")) for row, cells in table.rows]
+    if not any(value and split_name(value) == "train" for _, value in splits):
+        return []
+    return [
+        Problem(str(table.path), f"row {row} has no split while others say train", "fill it in")
+        for row, value in splits
+        if value is None
+    ]
+
+
+def _label_kind(table: Rows) -> None:
+    """Refuse names among numbers: a slip of the pen would reorder the grades."""
+    labels = [(row, cells["label"]) for row, cells in table.rows if cells["label"].lower() not in _MISSING]
+    numbers = [(row, label) for row, label in labels if is_whole_number(label)]
+    names = [(row, label) for row, label in labels if not is_whole_number(label)]
+    if numbers and names:
+        raise fault(
+            table.path,
+            f"labels mix numbers (row {numbers[0][0]}: {numbers[0][1]}) and names (row {names[0][0]}: {names[0][1]})",
+            "use one or the other",
+        )
+
+
+def _classes(labels: list[str], data: Path) -> tuple[str, ...]:
+    if labels and all(is_whole_number(label) for label in labels):
+        return _numbered_classes(sorted({int(float(label)) for label in labels}), len(labels), data)
+    classes = ordered(labels)
+    by_lower: dict[str, str] = {}
+    for name in classes:
+        twin = by_lower.setdefault(name.lower(), name)
+        if twin != name:
+            raise fault(data, f"the labels '{twin}' and '{name}' differ only in case", "make them the same")
+    return classes
+
+
+def _numbered_classes(values: list[int], cases: int, data: Path) -> tuple[str, ...]:
+    low, high = values[0], values[-1]
+    if low != 0 or high >= max(cases, 2):
+        raise fault(data, f"labels run from {low} to {high}", "number the classes 0 to K-1, or write names")
+    return tuple(str(number) for number in range(high + 1))
+
+
+def _class_name(label: str, classes: tuple[str, ...]) -> str:
+    return label if label in classes else str(int(float(label)))

@@ -1,0 +1,95 @@
+"""The pixels of one case, whatever kind of file they are in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acnorm.data.case import Case
+from acnorm.data.decoders.archive import read_row
+from acnorm.data.decoders.dicom import read_dicom
+from acnorm.data.decoders.pillow import read_with_pillow
+from acnorm.data.decoders.pixels import Image
+from acnorm.data.decoders.tiff import read_tiff
+from acnorm.data.problems import fault
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
+
+_PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_KNOWN_OTHERS = {
+    b"GIF8": "a GIF image",
+    b"BM": "a BMP image",
+    b"RIFF": "a WebP image",
+    b"\x1f\x8b": "a gzip file",
+    b"PK\x03\x04": "a zip archive",
+    b"%PDF": "a PDF document",
+    b"<": "a web page or XML",
+    b"version https://git-lfs": "a Git LFS pointer, not the file it stands for",
+}
+
+
+def read_image(case: Case) -> Image:
+    """Read the image of a case as float32 [channels, height, width] in 0..1: 1 channel for greys, 3 for colours.
+
+    PNG, JPEG, TIFF, single-file DICOM or a row of an .npz archive; the content decides, not the name.
+    8-bit values are divided by 255 and 16-bit values by 65535. What each kind does with windows, palettes,
+    alpha and orientation stands in `acnorm.data.decoders`.
+
+    Raises `DataError`, one line with the file and the remedy, for anything that cannot be read.
+
+    Examples:
+        >>> import tempfile, PIL.Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "eye.png"
+        ...     PIL.Image.new("RGB", (5, 4), (255, 0, 0)).save(path)
+        ...     image = read_image(Case(id="eye", image=path, label=0))
+        >>> image.shape, image.dtype, image[:, 0, 0].tolist()
+        ((3, 4, 5), dtype('float32'), [1.0, 0.0, 0.0])
+    """
+    if case.index is not None:
+        return read_row(case.image, case.index)
+    return read_file(case.image)
+
+
+def read_file(path: Path) -> Image:
+    """Read an image file; see `read_image`."""
+    head = _head(path)
+    if head.startswith(_PILLOW):
+        return read_with_pillow(path)
+    if head.startswith(_TIFF):
+        return read_tiff(path)
+    kind = next((name for start, name in _KNOWN_OTHERS.items() if head.startswith(start)), None)
+    if head[128:132] == b"DICM" or (path.suffix.lower() in {".dcm", ".dicom"} and kind is None):
+        return read_dicom(path)
+    what = f"is {kind}" if kind else f"is of no known kind (it starts with {head[:8]!r})"
+    raise fault(path, what, "convert it to PNG, JPEG, TIFF or DICOM")
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file has the name of an image that can be read, or is DICOM without such a name.
+
+    Examples:
+        >>> is_image(Path("eyes/1.JPG")), is_image(Path("eyes/notes.txt"))
+        (True, False)
+    """
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    # scanners number their DICOM files (IM000001, 1.2.840...): only then is it worth a look inside
+    if path.suffix and not path.suffix[1:].isdigit():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", "check the path and the permissions") from None
+    if not head:
+        raise fault(path, "the file is empty (0 bytes)", "copy or export it again")
+    return head

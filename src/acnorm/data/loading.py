@@ -1,0 +1,139 @@
+"""From a path to three datasets ready to train on, with what a user should know before believing the figures."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from acnorm.data.augment import Augmentation, nothing
+from acnorm.data.case import Case, Collection
+from acnorm.data.dataset import CaseDataset
+from acnorm.data.formats import read_cases
+from acnorm.data.images import read_image
+from acnorm.data.preprocessing import Preprocessing, statistics
+from acnorm.data.splits import Splits, split_cases
+from acnorm.errors import UserError
+
+logger = logging.getLogger("acnorm")
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """The cases of a run as datasets, and what is known about them."""
+
+    collection: Collection
+    splits: Splits
+    preprocessing: Preprocessing
+    train: CaseDataset
+    val: CaseDataset
+    test: CaseDataset
+    warnings: tuple[str, ...]
+
+    @property
+    def by_split(self) -> dict[str, CaseDataset]:
+        """The three datasets by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+def load_data(
+    data: Path | str,
+    *,
+    format: str | None = None,
+    splits_file: Path | None = None,
+    image_size: int | None = None,
+    augment: Augmentation = nothing,
+    usual_statistics: Statistics | None = None,
+    seed: int = 0,
+) -> PreparedData:
+    """Read, split and fit the images of a data set.
+
+    Args:
+        data: as for ``read_cases``.
+        format: of the data; found out where not given.
+        splits_file: read if it exists, made if not; no file where not given.
+        image_size: height and width to which images are brought, in pixels; as they are where not given.
+        augment: random change of training images.
+        usual_statistics: mean and deviation a channel with which the checkpoint was trained, in 0..1; those of the
+            training images where not given or for another number of channels.
+        seed: of the splits and the augmentation.
+
+    Raises:
+        UserError: the data cannot be read or split, or images differ in size and no size is given.
+
+    Examples:
+        >>> import tempfile
+        >>> from acnorm.data.phantoms import fundus_phantoms
+        >>> file = fundus_phantoms(Path(tempfile.mkdtemp()) / "eyes.npz", domain="source", cases=60, size=32, seed=0)
+        >>> load_data(file).train[0, 0]["image"].shape
+        torch.Size([3, 32, 32])
+    """
+    collection = read_cases(data, format)
+    splits = split_cases(collection, seed=seed, file=splits_file)
+    scan = _scan(splits)
+    size, channels = _shape(scan, data, image_size)
+    plain = Preprocessing(size=size, channels=channels, mean=(0.0,) * channels, deviation=(1.0,) * channels)
+    train = CaseDataset(splits.train, plain, augment, seed)
+    mean, deviation = _statistics(usual_statistics, train)
+    train.preprocessing = preprocessing = replace(plain, mean=mean, deviation=deviation)
+    warnings = tuple(_warnings(collection, splits, scan))
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return PreparedData(
+        collection,
+        splits,
+        preprocessing,
+        train=train,
+        val=CaseDataset(splits.val, preprocessing),
+        test=CaseDataset(splits.test, preprocessing),
+        warnings=warnings,
+    )
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What one pass over all images tells: their shapes, and the cases of each content."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    same: tuple[tuple[Case, ...], ...]
+
+
+def _scan(splits: Splits) -> _Scan:
+    shapes, cases = [], defaultdict(list)
+    for case in (*splits.train, *splits.val, *splits.test):
+        image = read_image(case)
+        shapes.append(image.shape)
+        cases[hashlib.sha256(image.tobytes()).digest()].append(case)
+    return _Scan(tuple(shapes), tuple(tuple(group) for group in cases.values() if len(group) > 1))
+
+
+def _shape(scan: _Scan, data: Path | str, image_size: int | None) -> tuple[int, int]:
+    sides = {max(shape[1:]) for shape in scan.shapes}
+    if image_size is None and len(sides) > 1:
+        listed = ", ".join(str(side) for side in sorted(sides)[:5])
+        raise UserError(f"{data}: images differ in size (longer sides {listed}); give --image-size PIXELS.")
+    return image_size or sides.pop(), max(shape[0] for shape in scan.shapes)
+
+
+def _statistics(usual: Statistics | None, train: CaseDataset) -> Statistics:
+    if usual is not None and len(usual[0]) == train.preprocessing.channels:
+        return usual
+    return statistics([train.fitted(index) for index in range(len(train))])
+
+
+def _warnings(collection: Collection, splits: Splits, scan: _Scan) -> list[str]:
+    warnings = [problem.line() for problem in collection.notes]
+    for group in scan.same:
+        places = sorted({str(case.split) for case in group})
+        if len(places) > 1:
+            names = ", ".join(f"{case.id} ({case.split}, {collection.classes[case.label]})" for case in group)
+            warnings.append(f"the same image lies in {' and '.join(places)}: {names}; see acnorm check")
+    for name, cases in splits.by_name().items():
+        present = {case.label for case in cases}
+        absent = [label for at, label in enumerate(collection.classes) if at not in present]
+        if absent:
+            warnings.append(f"no case of class {', '.join(absent)} in the {name} split: metrics there leave it out")
+    return warnings

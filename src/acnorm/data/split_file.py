@@ -1,0 +1,64 @@
+"""The file that keeps a division into splits: JSON, from the id of each case to its split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from acnorm.data.atomic import replacing
+from acnorm.data.case import SPLITS, Case
+from acnorm.data.problems import fault
+
+_ANEW = "delete it to have the splits made anew"
+
+
+def write_assignment(file: Path, assigned: dict[str, str], origin: str) -> None:
+    """Save the split of every case id, with the sentence on where the division comes from."""
+    content = {"origin": origin, "cases": dict(sorted(assigned.items()))}
+    with replacing(file) as draft:
+        draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_assignment(file: Path, cases: Sequence[Case]) -> tuple[dict[str, str], str]:
+    """The split of every case as saved, and the sentence on where it comes from.
+
+    Raises `DataError` where the file is damaged, names other cases than these, or contradicts given splits.
+    """
+    content = _content(file)
+    assigned: dict[str, str] = content["cases"]
+    known = {case.id for case in cases}
+    _refuse_other_cases(file, strange=sorted(assigned.keys() - known), absent=sorted(known - assigned.keys()))
+    for case in cases:
+        if assigned[case.id] not in SPLITS:
+            raise fault(file, f"'{case.id}' has the split '{assigned[case.id]}'", f"allowed are {', '.join(SPLITS)}")
+        if case.split in ("val", "test") and case.split != assigned[case.id]:
+            raise fault(file, f"'{case.id}' is in {assigned[case.id]}, but in {case.split} by the data", _ANEW)
+    return assigned, f"reused from {file.name}: {content.get('origin', 'of unknown origin')}"
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise fault(file, f"not a file of splits ({error})", _ANEW) from None
+    cases = content.get("cases") if isinstance(content, dict) else None
+    if not isinstance(cases, dict):
+        raise fault(file, "not a file of splits (no 'cases' from id to split)", _ANEW)
+    return dict(content)
+
+
+def _refuse_other_cases(file: Path, *, strange: list[str], absent: list[str]) -> None:
+    parts = []
+    if strange:
+        parts.append(f"names {len(strange)} cases that the data lacks ({_first(strange)})")
+    if absent:
+        parts.append(f"lacks {len(absent)} cases of the data ({_first(absent)})")
+    if parts:
+        raise fault(file, " and ".join(parts), f"{_ANEW}, or give the file that belongs to this data")
+
+
+def _first(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,27 @@
+"""The exceptions that the command line tells in one line."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Bad input, told in one line: what, which file or key, what is allowed, what to do next.
+
+    The command line prints the line on stderr and ends with exit code 2.
+
+    Examples:
+        >>> raise UserError("--epochs is 0; give 1 or more.")
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: --epochs is 0; give 1 or more.
+    """
+
+
+class RunError(RuntimeError):
+    """A run that failed on its way, told in one line; the command line ends with exit code 1.
+
+    Examples:
+        >>> raise RunError("the loss is not finite at epoch 3.")
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.RunError: the loss is not finite at epoch 3.
+    """

@@ -1,0 +1,1 @@
+"""Networks by one string: "cifar/resnet20", "monai/resnet18", "module:function"."""

@@ -1,0 +1,144 @@
+"""From one string to a network: "cifar/resnet20", "monai/resnet18", "module:function"."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+
+from torch import nn
+
+from acnorm.errors import UserError
+
+CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """How to build a network of one name.
+
+    module, function: where the factory is.
+    arguments: fixed arguments of the factory.
+    channels, classes: the factory's names for the number of input channels and classes.
+    statistics: mean and standard deviation a channel with which its usual checkpoints were trained.
+    standalone: the factory's module needs torch alone, so its file can travel with trained weights.
+    """
+
+    module: str
+    function: str
+    arguments: Mapping[str, Any]
+    channels: str = "in_channels"
+    classes: str = "num_classes"
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    standalone: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and what is needed to build it again.
+
+    head: name of its last linear layer; stem: name of its first convolution (None: it has none).
+    factory: "module:function"; arguments: all of the factory's arguments.
+    """
+
+    module: nn.Module
+    name: str
+    factory: str
+    arguments: dict[str, Any]
+    head: str
+    stem: str | None
+    source: ModelSource
+
+
+def _cifar(depth: int) -> ModelSource:
+    return ModelSource(
+        "acnorm.models.cifar", "CifarResNet", {"depth": depth}, statistics=CIFAR_STATISTICS, standalone=True
+    )
+
+
+def _monai_resnet(depth: int) -> ModelSource:
+    # Stem stride and shortcut as torchvision's, whose parameter names MONAI shares.
+    arguments = {"spatial_dims": 2, "conv1_t_stride": 2, "bias_downsample": False}
+    return ModelSource("monai.networks.nets", f"resnet{depth}", arguments, channels="n_input_channels")
+
+
+MODELS: dict[str, ModelSource] = {
+    **{f"cifar/resnet{depth}": _cifar(depth) for depth in (20, 32, 44, 56, 110)},
+    **{f"monai/resnet{depth}": _monai_resnet(depth) for depth in (10, 18, 34, 50)},
+    "monai/densenet121": ModelSource(
+        "monai.networks.nets", "DenseNet121", {"spatial_dims": 2}, channels="in_channels", classes="out_channels"
+    ),
+}
+
+
+def build_network(name: str, *, classes: int, channels: int) -> Network:
+    """Build the network ``name`` with new weights.
+
+    Args:
+        name: one of ``MODELS``, or "module:function" for a factory of your own, called with
+            ``num_classes`` and ``in_channels``.
+        classes: outputs of the head.
+        channels: channels of the images.
+
+    Raises:
+        UserError: unknown name (names the nearest), a module or function that is not there, a factory that
+            takes other arguments or does not return a network with a linear head.
+
+    Examples:
+        >>> network = build_network("cifar/resnet20", classes=5, channels=1)
+        >>> network.head, network.stem
+        ('linear', 'conv1')
+    """
+    source = find_source(name)
+    factory = _factory(name, source)
+    arguments = {**source.arguments, source.channels: channels, source.classes: classes}
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise UserError(
+            f"--model {name}: the factory cannot be called with {', '.join(sorted(arguments))} ({error}); "
+            "it must take num_classes and in_channels."
+        ) from None
+    module = factory(**arguments)
+    if not isinstance(module, nn.Module):
+        raise UserError(f"--model {name}: returned {type(module).__name__}; a torch.nn.Module is needed.")
+    heads = [at for at, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+    if not heads or cast(nn.Linear, module.get_submodule(heads[-1])).out_features != classes:
+        raise UserError(f"--model {name}: its last linear layer must give {classes} outputs, one a class.")
+    stems = [at for at, layer in module.named_modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    place = f"{source.module}:{source.function}"
+    return Network(module, name, place, arguments, heads[-1], stems[0] if stems else None, source)
+
+
+def find_source(name: str) -> ModelSource:
+    """Return how to build the network ``name``.
+
+    Raises:
+        UserError: the name is not known; the nearest are named.
+
+    Examples:
+        >>> find_source("cifar/resnet20").function
+        'CifarResNet'
+    """
+    if name in MODELS:
+        return MODELS[name]
+    module, colon, function = name.partition(":")
+    if colon and module and function:
+        return ModelSource(module, function, {})
+    near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(MODELS)}."
+    raise UserError(f"--model {name!r} is not known; {hint} Or give module:function for a network of your own.")
+
+
+def _factory(name: str, source: ModelSource) -> Callable[..., object]:
+    try:
+        module = import_module(source.module)
+    except ModuleNotFoundError as error:
+        raise UserError(f"--model {name}: no module {error.name!r}; install it or put it on PYTHONPATH.") from None
+    factory = getattr(module, source.function, None)
+    if not callable(factory):
+        raise UserError(f"--model {name}: module {source.module!r} has no function {source.function!r}.")
+    return cast(Callable[..., object], factory)

@@ -1,0 +1,160 @@
+"""What a run folder holds, as frozen records; None stands for a file that the run did not write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure with its 95 % interval; `value` is None, and `reason` says why, where it is undefined.
+
+    Examples:
+        >>> Metric(0.7129, 0.6, 0.8).interval
+        '[0.600, 0.800]'
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+    @property
+    def interval(self) -> str:
+        """The interval in brackets, or nothing where there is none."""
+        if self.value is None or self.low is None or self.high is None:
+            return ""
+        return f"[{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What was measured on one split."""
+
+    cases: int
+    patients: int | None
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True)
+class Results:
+    """`metrics.json`: the final figures of the chosen epoch."""
+
+    classes: tuple[str, ...]
+    resampled: str
+    monitor: str
+    best_epoch: int | None
+    epochs: int | None
+    seconds: float | None
+    splits: Mapping[str, SplitResult]
+    trainable: int | None
+    total: int | None
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """`data.json`: what the run was trained and tested on; counts go by split, then by class."""
+
+    source: str
+    format: str
+    classes: tuple[str, ...]
+    origin: str
+    counts: Mapping[str, Sequence[int]]
+    patients: Mapping[str, int] | None
+    image: tuple[int, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NameGroup:
+    """Some tensors of a checkpoint: how many, and the first names."""
+
+    count: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LoadFacts:
+    """`load_report.json`: what became of the checkpoint's tensors."""
+
+    file: str
+    sha256: str
+    groups: Mapping[str, NameGroup]
+    parameter_share: float | None
+    norm_share: float | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One case shown as an image; `probability` is that of its true class, `image` a `data:` URI."""
+
+    id: str
+    label: str
+    prediction: str
+    probability: float
+    loss: float
+    kind: str
+    image: str | None
+    small: bool
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One recalibrated norm layer."""
+
+    name: str
+    channels: int
+    gain: float
+    sparsity: float
+    drift: float
+
+
+@dataclass(frozen=True)
+class ACNormFacts:
+    """`acnorm.json`; `tensors` is the file of affines beside it, where there is one."""
+
+    temperature: float
+    eps: float
+    layers: tuple[LayerFacts, ...]
+    left_alone: tuple[Mapping[str, str], ...]
+    tensors: Path | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder in memory."""
+
+    folder: Path
+    config: Mapping[str, object]
+    history: pd.DataFrame | None
+    results: Results | None
+    cases: pd.DataFrame | None
+    data: DataFacts | None
+    load: LoadFacts | None
+    examples: tuple[Example, ...]
+    acnorm: ACNormFacts | None
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, from the results or, without them, from the data."""
+        if self.results is not None:
+            return self.results.classes
+        return self.data.classes if self.data is not None else ()
+
+    def split_cases(self, split: str) -> pd.DataFrame | None:
+        """The rows of `per_case.csv` that belong to a split, or None where there is none."""
+        if self.cases is None:
+            return None
+        rows = self.cases[self.cases["split"] == split]
+        return rows if len(rows) else None

@@ -1,0 +1,155 @@
+"""A run in words: what was trained on what, the headline figures, and what the reader must be warned of."""
+
+from __future__ import annotations
+
+from acnorm.report.records import Metric, Run
+
+METRIC_NAMES = {
+    "macro_auc": "Macro AUC",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "quadratic_kappa": "Quadratic kappa",
+    "macro_f1": "Macro F1",
+    "brier": "Brier score",
+    "expected_calibration_error": "Calibration error",
+}
+HEADLINES = ("macro_auc", "balanced_accuracy", "accuracy", "quadratic_kappa")
+METHOD_NAMES = {"acnorm": "AC-Norm", "vanilla": "plain fine-tuning"}
+SPLIT_NAMES = {"train": "training", "val": "validation"}
+FEW_CASES = 10  # of one class in the test split
+LITTLE_LOADED = 0.9
+
+
+def metric_name(key: str) -> str:
+    """The name of a metric as people write it.
+
+    Examples:
+        >>> metric_name("macro_auc"), metric_name("top_3_accuracy")
+        ('Macro AUC', 'Top 3 accuracy')
+    """
+    return METRIC_NAMES.get(key, key.replace("_", " ").capitalize())
+
+
+def subject(run: Run) -> str:
+    """One sentence: which network, started from what, tuned how, on which data.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> config = {"model": "cifar/resnet20", "method": "vanilla", "data": "eyes.npz"}
+        >>> subject(Run(Path("a"), config, None, None, None, None, None, (), None))
+        'cifar/resnet20, started from random weights, trained by plain fine-tuning on eyes.npz.'
+    """
+    config = run.config
+    weights = config.get("weights")
+    start = f"the checkpoint {weights}" if weights else "random weights"
+    method = str(config.get("method", "an unnamed method"))
+    told = [
+        f"{config.get('model', 'A model')}, started from {start}",
+        f"trained by {METHOD_NAMES.get(method, method)} on {config.get('data', 'unnamed data')}",
+    ]
+    sentence = ", ".join(told)
+    if run.data is not None and "train" in run.data.counts:
+        cases, classes = sum(run.data.counts["train"]), len(run.data.classes)
+        sentence += f": {cases} training cases in {classes} classes"
+    return sentence + "."
+
+
+def headline(run: Run) -> list[tuple[str, Metric]]:
+    """The test metrics of the first screen; of validation where nothing was tested; none without results."""
+    if run.results is None:
+        return []
+    metrics = next((run.results.splits[split].metrics for split in ("test", "val") if split in run.results.splits), {})
+    return [(metric_name(key), metrics[key]) for key in HEADLINES if key in metrics]
+
+
+def basis(run: Run) -> str:
+    """One sentence under the headline: over how many cases and patients, and which epoch was kept.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> basis(Run(Path("a"), {}, None, None, None, None, None, (), None))
+        ''
+    """
+    results = run.results
+    if results is None or not results.splits:
+        return ""
+    name = "test" if "test" in results.splits else next(iter(results.splits))
+    split = results.splits[name]
+    patients = "" if split.patients is None else f" of {split.patients} patients"
+    told = f"{SPLIT_NAMES.get(name, name)} split, {split.cases} cases{patients}"
+    told += f"; 95 % bootstrap intervals over {results.resampled}"
+    if results.best_epoch is not None:
+        of = "" if results.epochs is None else f" of {results.epochs}"
+        chosen = f", chosen by {_monitored(results.monitor)}" if results.monitor else ""
+        told += f"; epoch {results.best_epoch}{of} kept{chosen}"
+    if results.seconds is not None:
+        told += f"; trained in {duration(results.seconds)}"
+    return told[0].upper() + told[1:] + "."
+
+
+def _monitored(monitor: str) -> str:
+    split, _, metric = monitor.partition("_")
+    if split != "val" or not metric:
+        return monitor
+    name = metric_name(metric)
+    return f"validation {name[0].lower()}{name[1:]}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    Examples:
+        >>> duration(42.4), duration(754), duration(7980)
+        ('42 s', '12 min 34 s', '2 h 13 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def cautions(run: Run) -> list[str]:
+    """What the reader must know before believing the figures, most important first."""
+    return [*_about_results(run), *_about_checkpoint(run), *_about_data(run)]
+
+
+def _about_results(run: Run) -> list[str]:
+    results = run.results
+    if results is None:
+        return ["There are no results: metrics.json is missing, so the run was interrupted or is still going."]
+    told = []
+    if "test" not in results.splits:
+        told.append("There is no test split: the figures are those of validation, on which the epoch was chosen.")
+    if results.resampled == "cases":
+        told.append("Patients are unknown: intervals are over cases, and too narrow if patients have several images.")
+    for name, split in results.splits.items():
+        for key, metric in split.metrics.items():
+            if metric.value is None:
+                reason = metric.reason or "no reason was recorded"
+                told.append(f"{metric_name(key)} is undefined on the {SPLIT_NAMES.get(name, name)} split: {reason}.")
+    last = None if run.history is None else int(run.history["epoch"].max())
+    if last is not None and last > 1 and results.best_epoch == last:
+        told.append("The last epoch was the best: longer training may give more.")
+    return told
+
+
+def _about_checkpoint(run: Run) -> list[str]:
+    load, told = run.load, []
+    if load is not None and load.parameter_share is not None and load.parameter_share < LITTLE_LOADED:
+        told.append(f"Only {load.parameter_share:.0%} of the model's parameters came from the checkpoint.")
+    if load is not None and load.norm_share is not None and load.norm_share < 1:
+        told.append(f"Only {load.norm_share:.0%} of the norm layers came from the checkpoint.")
+    return told
+
+
+def _about_data(run: Run) -> list[str]:
+    if run.data is None:
+        return []
+    told = list(run.data.warnings)
+    tested = run.data.counts.get("test", ())
+    few = [f"{name} ({count})" for name, count in zip(run.data.classes, tested, strict=False) if count < FEW_CASES]
+    if few:
+        told.append(f"Few test cases of {', '.join(few)}: what is said of each such class is uncertain.")
+    return told

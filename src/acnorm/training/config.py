@@ -1,0 +1,159 @@
+"""The configuration of a fine-tuning run: one dataclass behind Python, YAML and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from acnorm.errors import UserError
+from acnorm.tuning.acnorm import ACNormTuning
+
+# Settings that may differ between a run and its resumption: they do not change the result.
+NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers", "debug")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Everything that decides a fine-tuning run.
+
+    Args:
+        data: a MedMNIST .npz, a folder per class, a CSV or Parquet table, or a released layout (IDRiD).
+        model: "cifar/resnet20", "monai/resnet18", …, or "module:function" for a network of your own.
+        out: folder of the run; must be new or empty unless --resume or --overwrite is given.
+        weights: the pretrained checkpoint; without it training starts from random weights.
+        method: "acnorm" or "vanilla".
+        format: of the data; found out where not given.
+        splits: file with the split of each case; made there if it does not exist.
+        image_size: height and width in pixels to which images are brought; as they are where not given.
+        augment: "standard" (mirror, small rotations, scalings, shifts), "flips" or "none".
+        epochs: passes over the training cases.
+        batch_size: cases a step and device.
+        accumulate: batches whose gradients are added up for one optimiser step.
+        learning_rate: at the start; falls to 0 along a cosine.
+        head_rate: learning rate of the new head as a multiple of learning_rate.
+        momentum: of SGD (Nesterov).
+        weight_decay: of all parameters.
+        patience: stop after this many epochs without a better validation macro AUC; never where not given.
+        minimum_share: least share of the encoder's parameters that must load from the checkpoint.
+        bootstrap: resamples for the 95 % intervals of the metrics.
+        seed: of everything random.
+        workers: processes that read images; any number gives the same run.
+        accelerator: "auto", "cpu", "gpu", "mps", as Lightning's.
+        devices: "auto" or a number, as Lightning's.
+        nodes: number of machines.
+        strategy: "auto", "ddp", …, as Lightning's.
+        precision: "auto" (16-mixed or bf16-mixed on a GPU, 32-true on a CPU) or one of Lightning's.
+        acnorm: settings of the method AC-Norm.
+        resume: go on with the run in out from its last finished epoch.
+        overwrite: delete the run in out first.
+
+    Raises:
+        UserError: values that cannot be, all in one line.
+
+    Examples:
+        >>> FinetuneConfig(data="eyes.npz", model="cifar/resnet20", out="run").learning_rate
+        0.03
+        >>> FinetuneConfig(data="eyes.npz", model="cifar/resnet20", out="run", epochs=0)
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: epochs is 0, must be 1 or more.
+    """
+
+    data: str
+    model: str
+    out: str
+    weights: str | None = None
+    method: str = "acnorm"
+    format: str | None = None
+    splits: str | None = None
+    image_size: int | None = None
+    augment: str = "standard"
+    epochs: int = 20
+    batch_size: int = 32
+    accumulate: int = 1
+    learning_rate: float = 0.03
+    head_rate: float = 10.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    patience: int | None = None
+    minimum_share: float = 0.9
+    bootstrap: int = 1000
+    seed: int = 0
+    workers: int = 0
+    accelerator: str = "auto"
+    devices: str = "auto"
+    nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+    acnorm: ACNormTuning = field(default_factory=ACNormTuning)
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} is {value}, must be {allowed}"
+            for name, value, allowed, right in self._rules()
+            if not _holds(right, value)
+        ]
+        if self.resume and self.overwrite:
+            wrong.append("--resume and --overwrite are given together, must be one of the two")
+        if wrong:
+            raise UserError("; ".join(wrong) + ".")
+
+    def _rules(self) -> list[tuple[str, Any, str, Callable[[Any], bool]]]:
+        from acnorm.data.augment import AUGMENTATIONS
+        from acnorm.tuning.method import METHODS
+
+        rules: list[tuple[str, Any, str, Callable[[Any], bool]]] = [
+            (name, getattr(self, name), "1 or more", lambda value: value >= 1)
+            for name in ("epochs", "batch_size", "accumulate", "nodes", "bootstrap")
+        ]
+        rules += [
+            (name, getattr(self, name), "1 or more", lambda value: value is None or value >= 1)
+            for name in ("patience", "image_size")
+        ]
+        rules += [
+            (name, getattr(self, name), "a name or a number", bool)
+            for name in ("data", "model", "out", "accelerator", "devices", "strategy", "precision")
+        ]
+        rules += [
+            (name, getattr(self, name), "0 or more", lambda value: 0 <= value < float("inf"))
+            for name in ("head_rate", "weight_decay", "seed", "workers")
+        ]
+        rules += [
+            ("learning_rate", self.learning_rate, "above 0", lambda value: 0 < value < float("inf")),
+            ("momentum", self.momentum, "above 0 and below 1", lambda value: 0 < value < 1),
+            ("minimum_share", self.minimum_share, "between 0 and 1", lambda value: 0 <= value <= 1),
+            ("augment", repr(self.augment), _either(AUGMENTATIONS), lambda _: self.augment in AUGMENTATIONS),
+            ("method", repr(self.method), _either(METHODS), lambda _: self.method in METHODS),
+            ("acnorm.temperature", self.acnorm.temperature, "above 0", lambda value: 0 < value < float("inf")),
+            ("acnorm.eps", self.acnorm.eps, "above 0", lambda value: 0 < value < float("inf")),
+            (
+                "acnorm.init",
+                repr(self.acnorm.init),
+                _either(("paper", "identity")),
+                lambda _: self.acnorm.init in ("paper", "identity"),
+            ),
+        ]
+        return rules
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, nested for ``acnorm``; what config.yaml holds."""
+        return asdict(self)
+
+    def difference(self, other: FinetuneConfig) -> list[str]:
+        """Names of the settings in which two configurations differ as to the result."""
+        names = [item.name for item in fields(self) if item.name not in NOT_PART_OF_THE_RESULT]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+
+def _holds(rule: Callable[[Any], bool], value: Any) -> bool:
+    try:
+        return rule(value)
+    except TypeError:
+        return False
+
+
+def _either(allowed: Any) -> str:
+    return " or ".join(repr(name) for name in allowed)

@@ -1,0 +1,250 @@
+"""One fine-tuning run from configuration to finished folder."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from acnorm._version import __version__
+from acnorm.core.convert import Census, ConversionError, acnorm_layers, census
+from acnorm.core.summary import summary
+from acnorm.data.atomic import replacing
+from acnorm.data.loading import PreparedData
+from acnorm.data.split_file import write_assignment
+from acnorm.errors import RunError, UserError
+from acnorm.training.config import FinetuneConfig
+from acnorm.training.evaluate import counts_by_class, metrics_of, predict_cases, write_examples, write_per_case
+from acnorm.training.fit import MONITOR, best_epoch, fit, make_trainer
+from acnorm.training.module import FinetuneModule
+from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model
+from acnorm.training.run_folder import RunFolder
+from acnorm.training.settings import config_from_settings
+from acnorm.training.shipping import example_batch, ship
+
+logger = logging.getLogger("acnorm")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: its folder and the content of its metrics.json (empty on processes other than the first)."""
+
+    path: Path
+    metrics: dict[str, Any]
+
+
+def run_finetune(config: FinetuneConfig) -> Result:
+    """Fine-tune as configured and leave a complete run folder, without the report.
+
+    Raises:
+        UserError: bad input; the folder is then as it was.
+        RunError: the run failed on its way; what it had finished can be resumed.
+
+    Examples:
+        >>> run_finetune.__name__
+        'run_finetune'
+    """
+    run = RunFolder(Path(config.out))
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    if first:
+        run.check_free(resume=config.resume, overwrite=config.overwrite)
+    if config.resume:
+        _check_same(config, run)
+        if run.finished and first:
+            logger.warning("%s is finished; there is nothing to resume", run.path)
+            return Result(run.path, run.read_json("metrics.json"))
+    make_trainer(config, run)
+    resumed_splits = run.splits if config.resume and run.splits.is_file() else None
+    with _log_to(run, first) as start_log:
+        data = prepare_data(config, resumed_splits)
+        model = prepare_model(config, data)
+        if first:
+            _start_folder(config, run, data, model)
+        start_log()
+        logger.info("%s cases to train on, method %s", len(data.train), config.method)
+        return _train_and_finish(config, run, data, model)
+
+
+def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> Result:
+    start = time.perf_counter()
+    module = FinetuneModule(model.module, model.network.head, data, config)
+    resume_from = run.last if config.resume and run.last.is_file() else None
+    trainer = fit(module, config, run, resume_from=resume_from)
+    if not trainer.is_global_zero:
+        return Result(run.path, {})
+    trained = _best_network(config, run, data, model)
+    return Result(run.path, _finish(config, run, data, model, trained, time.perf_counter() - start))
+
+
+def _best_network(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> nn.Module:
+    saved = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
+    state = {name.removeprefix("network."): value for name, value in saved.items()}
+    return model.method.rebuild(new_network(config, data).module, state).eval()
+
+
+def _finish(
+    config: FinetuneConfig,
+    run: RunFolder,
+    data: PreparedData,
+    model: PreparedModel,
+    trained: nn.Module,
+    seconds: float,
+) -> dict[str, Any]:
+    """Fold, evaluate, and write everything but the report; metrics.json last, since it marks the run finished."""
+    figures = summary(trained)
+    _write_acnorm(config, run, trained, census(model.module))
+    try:
+        plain = model.method.finish(trained, example_batch(data.preprocessing))
+    except ConversionError as error:
+        raise RunError(f"--method {config.method}: {error}") from None
+    classes = data.collection.classes
+    ship(run, model.network, plain, classes, data.preprocessing)
+    predictions = {name: predict_cases(plain, getattr(data, name)) for name in ("val", "test")}
+    write_per_case(run.path / "per_case.csv", predictions)
+    write_examples(run, predictions["test"], data.test)
+    metrics = {
+        "task": "classification",
+        "classes": list(classes),
+        "resampled": "patients" if data.collection.patients_known else "cases",
+        "monitor": MONITOR,
+        "best_epoch": best_epoch(run),
+        "epochs": config.epochs,
+        "seconds": round(seconds, 2),
+        "splits": {
+            name: metrics_of(found, resamples=config.bootstrap, seed=config.seed) for name, found in predictions.items()
+        },
+        "parameters": {"trainable": figures.trainable, "total": figures.total},
+    }
+    run.write_json("metrics.json", metrics)
+    return metrics
+
+
+def _start_folder(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> None:
+    if config.overwrite:
+        run.clear()
+    run.make()
+    settings = config.to_dict() | {"resume": False, "overwrite": False}
+    run.write_yaml("config.yaml", {"command": command_of(config), "version": __version__, **settings})
+    assigned = {case.id: name for name, dataset in data.by_split.items() for case in dataset.cases}
+    for file in (run.splits, None if config.splits is None else Path(config.splits)):
+        if file is not None and not file.exists():
+            write_assignment(file, assigned, data.splits.origin)
+    if not (run.path / "data.json").is_file():
+        run.write_json("data.json", _about(data))
+    if model.report is not None:
+        run.write_json("load_report.json", model.report.to_dict())
+
+
+def _about(data: PreparedData) -> dict[str, Any]:
+    count = len(data.collection.classes)
+    patients = {name: len({case.patient for case in part.cases}) for name, part in data.by_split.items()}
+    return {
+        "source": str(data.collection.source),
+        "format": data.collection.format,
+        "classes": list(data.collection.classes),
+        "origin": data.splits.origin,
+        "counts": {name: counts_by_class(part.cases, count) for name, part in data.by_split.items()},
+        "patients": patients if data.collection.patients_known else None,
+        "image": [data.preprocessing.channels, data.preprocessing.size, data.preprocessing.size],
+        "warnings": list(data.warnings),
+    }
+
+
+def _write_acnorm(config: FinetuneConfig, run: RunFolder, trained: nn.Module, done: Census) -> None:
+    layers = acnorm_layers(trained)
+    if not layers:
+        return
+    affine: dict[str, Tensor] = {}
+    for name, layer in layers.items():
+        affine[f"{name}.weight"] = layer.weight.detach().clone()
+        affine[f"{name}.bias"] = layer.bias.detach().clone()
+        affine[f"{name}.source_weight"] = layer.source_weight.clone()
+        affine[f"{name}.source_bias"] = layer.source_bias.clone()
+    with replacing(run.path / "acnorm.safetensors") as draft:
+        save_file(affine, draft)
+    run.write_json(
+        "acnorm.json",
+        {
+            "temperature": config.acnorm.temperature,
+            "eps": config.acnorm.eps,
+            "init": config.acnorm.init,
+            "layers": [vars(layer) for layer in summary(trained).layers],
+            "left_alone": [vars(layer) for layer in done.left_alone],
+        },
+    )
+
+
+def command_of(config: FinetuneConfig) -> str:
+    """Return the shell command that makes the same run.
+
+    Examples:
+        >>> command_of(FinetuneConfig(data="my eyes", model="cifar/resnet20", out="run", epochs=3))
+        "acnorm finetune --data 'my eyes' --model cifar/resnet20 --out run --epochs 3"
+    """
+    default = FinetuneConfig(data=config.data, model=config.model, out=config.out).to_dict()
+    parts = ["acnorm", "finetune"]
+    for name in ("data", "model", "out"):
+        parts += _flag(name, getattr(config, name))
+    for name, value in _flat(config.to_dict()).items():
+        if name not in ("resume", "overwrite") and value != _flat(default)[name] and value is not None:
+            parts += _flag(name, str(value))
+    return shlex.join(parts)
+
+
+def _flag(name: str, value: str) -> list[str]:
+    return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    nested = {f"acnorm.{name}": value for name, value in values["acnorm"].items()}
+    return {**{name: value for name, value in values.items() if name != "acnorm"}, **nested}
+
+
+def _check_same(config: FinetuneConfig, run: RunFolder) -> None:
+    saved = {name: value for name, value in run.read_config().items() if name not in ("command", "version")}
+    before = config_from_settings(saved)
+    changed = [name for name in config.difference(before) if name != "out"]
+    if changed:
+        told = ", ".join(f"{name} was {getattr(before, name)!r}, is {getattr(config, name)!r}" for name in changed)
+        raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
+
+
+@contextmanager
+def _log_to(run: RunFolder, first: bool) -> Iterator[Callable[[], None]]:
+    """Keep the log of the first process, and write it to log.txt from when the function that this gives is called."""
+    kept = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
+
+    def start() -> None:
+        if first:
+            file = logging.FileHandler(run.log, encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            kept.setTarget(file)
+            kept.flush()
+            kept.flushLevel = logging.NOTSET
+
+    level = logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.INFO)
+    try:
+        yield start
+    except BaseException as error:
+        what = str(error) or type(error).__name__
+        kept.handle(logger.makeRecord(logger.name, logging.ERROR, "", 0, f"stopped: {what}", (), None))
+        raise
+    finally:
+        logger.removeHandler(kept)
+        logger.setLevel(level)
+        if kept.target is not None:
+            kept.target.close()
+        kept.close()

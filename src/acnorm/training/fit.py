@@ -1,0 +1,249 @@
+"""The Lightning trainer of a run: devices, callbacks, quiet output, resuming."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from acnorm.data.atomic import replacing
+from acnorm.errors import RunError, UserError
+from acnorm.training.config import FinetuneConfig
+from acnorm.training.module import FinetuneModule
+from acnorm.training.run_folder import RunFolder
+
+MONITOR = "val_macro_auc"
+_COLUMNS = ("epoch", "learning_rate", "train_loss", "val_loss", MONITOR, "val_accuracy", "seconds")
+
+
+def fit(
+    module: FinetuneModule, config: FinetuneConfig, run: RunFolder, *, resume_from: Path | None = None
+) -> L.Trainer:
+    """Train; leaves best.ckpt, last.ckpt and metrics.csv in the run folder.
+
+    Raises:
+        UserError: devices, strategy or precision that Lightning does not accept here; a damaged checkpoint.
+        RunError: the training could not go on.
+
+    Examples:
+        >>> fit.__name__
+        'fit'
+    """
+    if resume_from is not None:
+        _check_whole(resume_from)
+    interrupt = signal.getsignal(signal.SIGINT)
+    with _quiet():
+        trainer = make_trainer(config, run)
+        try:
+            trainer.fit(module, ckpt_path=resume_from, weights_only=True)
+        except torch.OutOfMemoryError:
+            raise RunError("the device is out of memory; lower --batch-size (and raise --accumulate).") from None
+        except SystemExit:
+            # Lightning's answer to Ctrl-C: it ignores further ones and leaves the program
+            if not trainer.interrupted:
+                raise
+            signal.signal(signal.SIGINT, interrupt)
+            raise RunError("stopped by the user; go on with --resume.") from None
+    return trainer
+
+
+def best_epoch(run: RunFolder) -> int:
+    """Epoch of best.ckpt, from 0.
+
+    Examples:
+        >>> best_epoch.__name__
+        'best_epoch'
+    """
+    return int(torch.load(run.best, map_location="cpu", weights_only=True)["epoch"])
+
+
+class History(Callback):
+    """metrics.csv: one row an epoch, rewritten whole each time; resuming drops the rows it will make again.
+
+    Examples:
+        >>> History(Path("metrics.csv")).rows
+        []
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.rows: list[dict[str, str]] = []
+        self._start = 0.0
+        self._rate = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Take over the rows of the epochs that are done."""
+        if self.file.is_file():
+            with self.file.open(newline="", encoding="utf-8") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Start the clock; the rate of an epoch is the one it starts with."""
+        self._start = time.perf_counter()
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Write the epoch's row."""
+        if not trainer.is_global_zero:
+            return
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = {
+            **logged,
+            "train_loss": logged.get("train_loss_epoch", logged.get("train_loss", float("nan"))),
+            "learning_rate": self._rate,
+            "seconds": time.perf_counter() - self._start,
+        }
+        row = {name: f"{values[name]:.6g}" for name in _COLUMNS if name in values}
+        self.rows.append({"epoch": str(trainer.current_epoch), **row})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with replacing(self.file) as draft:
+            draft.write_text(text.getvalue(), encoding="utf-8")
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that appear whole or not at all, so that a kill while saving loses nothing.
+
+    Examples:
+        >>> issubclass(AtomicCheckpoints, TorchCheckpointIO)
+        True
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write beside ``path``, then rename."""
+        with replacing(Path(path)) as draft:
+            super().save_checkpoint(checkpoint, draft, storage_options)
+
+
+class BestAndLast(ModelCheckpoint):
+    """best.ckpt and last.ckpt in one folder, also where the folder has been moved since they were written.
+
+    Examples:
+        >>> issubclass(BestAndLast, ModelCheckpoint)
+        True
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best score; the files are those of this folder."""
+        folder = Path(str(self.dirpath))
+        best, last = str(folder / "best.ckpt"), str(folder / "last.ckpt")
+        files = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best, "last_model_path": last}
+        scores = dict.fromkeys([best], state_dict["best_model_score"])
+        super().load_state_dict({**state_dict, **files, "best_k_models": scores})
+
+
+def _check_whole(file: Path) -> None:
+    try:
+        torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        what = " ".join(str(error).split())[:80] or type(error).__name__
+        raise UserError(f"{file}: is damaged ({what}); start the run again with --overwrite.") from None
+
+
+def make_trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
+    """Make the trainer of a run; nothing is written yet.
+
+    Raises:
+        UserError: devices, strategy or precision that Lightning does not accept here.
+
+    Examples:
+        >>> make_trainer.__name__
+        'make_trainer'
+    """
+    try:
+        with _quiet():
+            return _trainer(config, run)
+    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
+        chosen = f"--accelerator {config.accelerator} --devices {config.devices} --strategy {config.strategy}"
+        raise UserError(
+            f"{chosen} --precision {config.precision}: Lightning does not accept these: {' '.join(str(error).split())}"
+        ) from None
+
+
+def _trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
+    callbacks: list[Callback] = [
+        History(run.history),
+        BestAndLast(
+            dirpath=run.checkpoints,
+            filename="best",
+            monitor=MONITOR,
+            mode="max",
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        ),
+    ]
+    if config.patience is not None:
+        callbacks.append(EarlyStopping(MONITOR, mode="max", patience=config.patience, check_on_train_epoch_end=True))
+    show = sys.stderr.isatty()
+    if show:
+        callbacks.append(RichProgressBar(leave=True))
+    return L.Trainer(
+        default_root_dir=run.path,
+        max_epochs=config.epochs,
+        accumulate_grad_batches=config.accumulate,
+        accelerator=config.accelerator,
+        devices=int(config.devices) if config.devices.isdigit() else config.devices,
+        num_nodes=config.nodes,
+        strategy=config.strategy,
+        precision=_precision(config),  # type: ignore[arg-type]
+        callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
+        logger=False,
+        enable_progress_bar=show,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        deterministic="warn" if torch.cuda.is_available() else None,
+    )
+
+
+def _precision(config: FinetuneConfig) -> str:
+    if config.precision != "auto":
+        return config.precision
+    if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    return "32-true"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back Lightning's advertisements and its advice on settings that are chosen here on purpose."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for text in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message=text)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+_EXPECTED_WARNINGS: tuple[str, ...] = (
+    r".*does not have many workers.*",
+    r".*suggested max number of worker.*",
+    r".*number of training batches.*smaller than the logging interval.*",
+    r".*Checkpoint directory.*exists and is not empty.*",
+    r".*GPU available but not used.*",
+    r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
+    r".*srun.*command is available.*",
+    r".*isinstance\(treespec, LeafSpec\).*deprecated.*",
+)

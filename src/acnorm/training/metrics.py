@@ -1,0 +1,161 @@
+"""Classification metrics and their bootstrap intervals.
+
+The values are those of scikit-learn and torchmetrics (the tests compare them); they are written here as array
+operations because an interval takes a thousand evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+METRICS = (
+    "macro_auc",
+    "accuracy",
+    "balanced_accuracy",
+    "quadratic_kappa",
+    "macro_f1",
+    "brier",
+    "expected_calibration_error",
+)
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A metric with its 95 % interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Plain values for JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+def classification_metrics(
+    labels: Int[NDArray[np.int64], " case"], probabilities: Float[NDArray[np.float64], "case class"]
+) -> dict[str, float]:
+    """Return every metric of ``METRICS``; NaN where one is not defined.
+
+    macro_auc: mean of the one-vs-rest areas under the ROC curve, over the classes with cases of both kinds.
+    balanced_accuracy: mean recall over the classes that have cases. quadratic_kappa: Cohen's kappa with
+    quadratic weights. macro_f1: mean over the classes that have cases or predictions. brier: squared error of
+    the probabilities summed over classes (0 to 2). expected_calibration_error: 15 equal bins of the top
+    probability, absolute gap weighted by cases.
+
+    Args:
+        labels: true class of each case.
+        probabilities: rows sum to 1.
+
+    Raises:
+        ValueError: no cases.
+
+    Examples:
+        >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+        >>> metrics = classification_metrics(np.array([0, 1, 1]), probabilities)
+        >>> round(metrics["accuracy"], 3), metrics["macro_auc"]
+        (0.667, 1.0)
+    """
+    if not len(labels):
+        raise ValueError("there are no cases to measure.")
+    classes = probabilities.shape[1]
+    predicted = probabilities.argmax(axis=1)
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(float)
+    truth = np.eye(classes)[labels]
+    return {
+        "macro_auc": _macro_auc(truth, probabilities),
+        "accuracy": float(confusion.trace() / confusion.sum()),
+        "balanced_accuracy": _balanced_accuracy(confusion),
+        "quadratic_kappa": _quadratic_kappa(confusion),
+        "macro_f1": _macro_f1(confusion),
+        "brier": float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        "expected_calibration_error": _calibration_error(predicted == labels, probabilities.max(axis=1)),
+    }
+
+
+def with_intervals(
+    labels: Int[NDArray[np.int64], " case"],
+    probabilities: Float[NDArray[np.float64], "case class"],
+    groups: Sequence[str],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return every metric with the 2.5 and 97.5 percentiles over resampled groups (patients, or cases).
+
+    Args:
+        labels: true class of each case.
+        probabilities: rows sum to 1.
+        groups: the patient of each case; all cases of a patient are drawn together. A name for each case
+            resamples cases.
+        resamples: bootstrap samples.
+        seed: of the resampling.
+
+    Examples:
+        >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+        >>> result = with_intervals(np.array([0, 1, 1, 0]), probabilities, ["a", "b", "c", "d"], resamples=200)
+        >>> result["accuracy"].value, result["accuracy"].low <= 0.5 <= result["accuracy"].high
+        (0.5, True)
+    """
+    names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    members = [np.flatnonzero(inverse == group) for group in range(len(names))]
+    draw = np.random.default_rng(seed)
+    samples = []
+    for _ in range(resamples):
+        chosen = np.concatenate([members[group] for group in draw.integers(len(names), size=len(names))])
+        samples.append(list(classification_metrics(labels[chosen], probabilities[chosen]).values()))
+    values = classification_metrics(labels, probabilities)
+    table = np.array(samples)
+    return {name: _interval(value, table[:, at]) for at, (name, value) in enumerate(values.items())}
+
+
+def _interval(value: float, samples: NDArray[np.float64]) -> Interval:
+    defined = samples[~np.isnan(samples)]
+    if np.isnan(value) or not len(defined):
+        return Interval(None, None, None)
+    low, high = np.percentile(defined, (2.5, 97.5))
+    return Interval(value, float(low), float(high))
+
+
+def _macro_auc(truth: NDArray[np.float64], probabilities: NDArray[np.float64]) -> float:
+    positive = truth.sum(axis=0)
+    negative = len(truth) - positive
+    defined = (positive > 0) & (negative > 0)
+    if not defined.any():
+        return float("nan")
+    rank_sum = (rankdata(probabilities, axis=0) * truth).sum(axis=0)
+    above = rank_sum[defined] - positive[defined] * (positive[defined] + 1) / 2
+    return float((above / (positive[defined] * negative[defined])).mean())
+
+
+def _balanced_accuracy(confusion: NDArray[np.float64]) -> float:
+    cases = confusion.sum(axis=1)
+    present = cases > 0
+    return float((confusion.diagonal()[present] / cases[present]).mean())
+
+
+def _quadratic_kappa(confusion: NDArray[np.float64]) -> float:
+    grades = np.arange(len(confusion))
+    weights = (grades[:, None] - grades[None, :]) ** 2
+    expected = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / confusion.sum()
+    chance = (weights * expected).sum()
+    return float(1 - (weights * confusion).sum() / chance) if chance else float("nan")
+
+
+def _macro_f1(confusion: NDArray[np.float64]) -> float:
+    size = confusion.sum(axis=0) + confusion.sum(axis=1)
+    present = size > 0
+    return float((2 * confusion.diagonal()[present] / size[present]).mean())
+
+
+def _calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> float:
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gap = np.bincount(bins, weights=right.astype(float) - confidence, minlength=BINS)
+    return float(np.abs(gap).sum() / len(right))

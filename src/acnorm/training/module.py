@@ -1,0 +1,159 @@
+"""The Lightning module of a fine-tuning run: steps, optimiser, loaders, and guards against NaN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from acnorm.data.batches import EpochBatches
+from acnorm.data.dataset import CaseDataset
+from acnorm.data.loading import PreparedData
+from acnorm.errors import RunError
+from acnorm.training.config import FinetuneConfig
+from acnorm.training.metrics import classification_metrics
+
+Batch = dict[str, Tensor]
+
+
+class FinetuneModule(L.LightningModule):
+    """Train ``network`` by cross-entropy with SGD; validate by macro AUC once an epoch.
+
+    Randomness comes from (seed, epoch, rank) at each epoch's start and from (seed, epoch, case) in the data,
+    so a run resumed from its last finished epoch goes on as if it had never stopped.
+
+    Args:
+        network: the network as the method changed it.
+        head: name of the new head in it, which learns ``head_rate`` times faster.
+        data: of the run.
+        config: of the run.
+
+    Examples:
+        >>> issubclass(FinetuneModule, L.LightningModule)
+        True
+    """
+
+    def __init__(self, network: nn.Module, head: str, data: PreparedData, config: FinetuneConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.data = data
+        self.config = config
+        self._outputs: list[tuple[Tensor, Tensor]] = []
+        self._recent: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[batch, channel, size, size] to logits [batch, class]."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        """Start the generators of this epoch."""
+        seed = np.random.SeedSequence((self.config.seed, self.current_epoch, self.global_rank)).generate_state(1)
+        torch.manual_seed(int(seed[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Return the mean cross-entropy of the batch; NaN and infinity stop the run."""
+        self._recent = [*self._recent, batch["index"]][-self.config.accumulate :]
+        loss = functional.cross_entropy(self(batch["image"]), batch["label"])
+        if not torch.isfinite(loss):
+            raise RunError(self._not_finite("the loss", self._recent[-1:]))
+        cases = len(batch["label"])
+        self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=cases)
+        self.log("rate", self.optimizers().param_groups[0]["lr"], prog_bar=True, batch_size=cases)  # type: ignore[union-attr]
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop before a gradient that is not finite reaches the weights; a gradient scaler skips such steps itself."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if scaler is None and gradients and not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            raise RunError(self._not_finite("the gradient", self._recent))
+
+    def on_validation_epoch_start(self) -> None:
+        """Check the running statistics, which a step skipped by a gradient scaler has updated all the same."""
+        broken = [name for name, buffer in self.network.named_buffers() if not bool(torch.isfinite(buffer).all())]
+        if broken:
+            raise RunError(
+                f"epoch {self.current_epoch}: {broken[0]} is not finite; lower --learning-rate, or train with "
+                "--precision 32-true."
+            )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Keep the logits of the epoch."""
+        self._outputs.append((batch["index"], self(batch["image"]).float()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss, macro AUC and accuracy over all validation cases, each counted once on any number of processes."""
+        index, logits = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
+        self._outputs.clear()
+        if self.trainer.world_size > 1:
+            index = self.all_gather(index).flatten()  # type: ignore[union-attr]
+            logits = self.all_gather(logits).flatten(0, 1)  # type: ignore[union-attr]
+        labels = torch.tensor([case.label for case in self.data.val.cases])
+        ordered = torch.empty(len(labels), logits.shape[1])
+        ordered[index.cpu()] = logits.detach().cpu()
+        probabilities = ordered.double().softmax(dim=1).numpy()
+        if not np.isfinite(probabilities).all():
+            raise RunError(f"epoch {self.current_epoch}: the network's output on validation cases is not finite.")
+        metrics = classification_metrics(labels.numpy(), probabilities)
+        self.log("val_loss", functional.cross_entropy(ordered, labels))
+        self.log("val_macro_auc", float(np.nan_to_num(metrics["macro_auc"], nan=0.5)), prog_bar=True)
+        self.log("val_accuracy", metrics["accuracy"])
+
+    def configure_optimizers(self) -> Any:
+        """SGD with Nesterov momentum; the head's rate is its own; cosine to 0 by step."""
+        head = [parameter for name, parameter in self.named_parameters() if name.startswith(f"network.{self.head}.")]
+        chosen = {id(parameter) for parameter in head}
+        encoder = [parameter for parameter in self.parameters() if id(parameter) not in chosen]
+        rate = self.config.learning_rate
+        groups: list[dict[str, Any]] = [{"params": encoder}, {"params": head, "lr": rate * self.config.head_rate}]
+        optimizer = torch.optim.SGD(
+            groups,
+            lr=rate,
+            momentum=self.config.momentum,
+            nesterov=True,
+            weight_decay=self.config.weight_decay,
+        )
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches of this process."""
+        return self._loader(self.data.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation batches of this process."""
+        return self._loader(self.data.val, shuffle=False)
+
+    def _loader(self, dataset: CaseDataset, *, shuffle: bool) -> DataLoader[Batch]:
+        batches = EpochBatches(
+            len(dataset),
+            self.config.batch_size,
+            seed=self.config.seed,
+            shuffle=shuffle,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+        )
+        batches.set_epoch(self.current_epoch)  # workers of a resumed run ask for batches before Lightning sets it
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=self.config.workers,
+            persistent_workers=self.config.workers > 0,
+            generator=torch.Generator(),  # else the seeds of workers are drawn from the generator of dropout
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+        )
+
+    def _not_finite(self, what: str, batches: list[Tensor]) -> str:
+        cases = [self.data.train.cases[int(index)].id for index in torch.cat(batches)]
+        return (
+            f"epoch {self.current_epoch}, step {self.global_step}: {what} is not finite; the weights are as before "
+            f"this step. Cases of the batch: {', '.join(cases)}. Lower --learning-rate, or look at these images."
+        )

@@ -1,0 +1,128 @@
+"""Everything a run needs, made before anything is written: bad input leaves no trace."""
+
+from __future__ import annotations
+
+import logging
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from acnorm.checkpoints.load import LoadReport, load_checkpoint
+from acnorm.core.convert import ConversionError
+from acnorm.data.augment import AUGMENTATIONS
+from acnorm.data.loading import PreparedData, load_data
+from acnorm.errors import UserError
+from acnorm.models.sources import Network, build_network, find_source
+from acnorm.training.config import FinetuneConfig
+from acnorm.training.shipping import example_batch
+from acnorm.tuning.method import Method, make_method
+
+logger = logging.getLogger("acnorm")
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """The network changed by the method, its plain source, and what loaded from the checkpoint."""
+
+    network: Network
+    module: nn.Module
+    method: Method
+    report: LoadReport | None
+
+
+def prepare_data(config: FinetuneConfig, splits_file: Path | None = None) -> PreparedData:
+    """Read, split and fit the images of a run.
+
+    Args:
+        config: of the run.
+        splits_file: splits saved by the run that is resumed; ``config.splits`` where not given.
+
+    Raises:
+        UserError: the data cannot be read or split.
+
+    Examples:
+        >>> import tempfile
+        >>> from acnorm.data.phantoms import fundus_phantoms
+        >>> file = fundus_phantoms(Path(tempfile.mkdtemp()) / "eyes.npz", domain="source", cases=60, size=32, seed=0)
+        >>> data = prepare_data(FinetuneConfig(data=str(file), model="cifar/resnet20", out="run"))
+        >>> data.train[0, 0]["image"].shape
+        torch.Size([3, 32, 32])
+    """
+    file = splits_file if splits_file is not None or config.splits is None else Path(config.splits)
+    saved = file if file is not None and file.exists() else None  # a new file is written once all else is sound
+    usual = find_source(config.model).statistics if config.weights is not None else None
+    return load_data(
+        config.data,
+        format=config.format,
+        splits_file=saved,
+        image_size=config.image_size,
+        augment=AUGMENTATIONS[config.augment],
+        usual_statistics=usual,
+        seed=config.seed,
+    )
+
+
+def prepare_model(config: FinetuneConfig, data: PreparedData) -> PreparedModel:
+    """Build the network, load the checkpoint, and let the method change it.
+
+    Raises:
+        UserError: the model is not known or does not fit the images, the checkpoint does not load, or the method
+            has nothing to work on.
+
+    Examples:
+        >>> prepare_model.__name__
+        'prepare_model'
+    """
+    network = new_network(config, data)
+    _try_out(network, data)
+    report = None
+    if config.weights is not None:
+        report = load_checkpoint(
+            network.module,
+            config.weights,
+            head=network.head,
+            stem=network.stem,
+            minimum_share=config.minimum_share,
+        )
+        logger.info("%s", report)
+    method = make_method(config.method, config.acnorm)
+    try:
+        module = method.prepare(network.module, None if report is None else report.trained_norms)
+    except (ConversionError, ValueError) as error:
+        hint = " Give --weights, or --method vanilla." if config.weights is None else ""
+        raise UserError(f"--method {config.method} with --model {config.model}: {error}{hint}") from None
+    return PreparedModel(network, module, method, report)
+
+
+def new_network(config: FinetuneConfig, data: PreparedData) -> Network:
+    """Build the network with the head that the data need; its new weights depend on the seed alone.
+
+    Examples:
+        >>> new_network.__name__
+        'new_network'
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return build_network(config.model, classes=len(data.collection.classes), channels=data.preprocessing.channels)
+
+
+@torch.no_grad()
+def _try_out(network: Network, data: PreparedData) -> None:
+    """Refuse a network that does not give a row of logits for each image, on a copy: nothing is changed."""
+    images = example_batch(data.preprocessing)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            output = deepcopy(network.module).eval()(images)
+        except Exception as error:
+            shape = " × ".join(map(str, images.shape[1:]))
+            what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UserError(
+                f"--model {network.name}: cannot take images of {shape} ({what}); give another --image-size or --model."
+            ) from error
+    wanted = [len(images), len(data.collection.classes)]
+    given = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if given != wanted:
+        raise UserError(f"--model {network.name}: gives {given} for {len(images)} images; logits {wanted} are needed.")

@@ -1,0 +1,59 @@
+"""AC-Norm (Zhang et al., arXiv 2307.15282) as a fine-tuning method: convert, train, fold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from acnorm.core.convert import convert
+from acnorm.core.correlation import EPS, TEMPERATURE
+from acnorm.core.fold import fold
+from acnorm.core.layer import Init
+
+
+@dataclass(frozen=True)
+class ACNormTuning:
+    """Let each BatchNorm channel borrow from the source channels whose affine resembles it.
+
+    Args:
+        temperature: of the softmax in the channel correlation.
+        eps: of the affine ratio.
+        init: "paper" (as published: outputs change at the start) or "identity" (starts as the plain network).
+        include: name pattern of the norm layers to convert.
+        exclude: name pattern of norm layers to leave alone; none by default.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+        >>> _ = nn.init.normal_(network[1].bias)
+        >>> type(ACNormTuning().prepare(network, None)[1]).__name__
+        'ACNorm'
+    """
+
+    temperature: float = TEMPERATURE
+    eps: float = EPS
+    init: Init = "paper"
+    include: str = "*"
+    exclude: str = ""
+
+    def prepare(self, network: nn.Module, trained_norms: Collection[str] | None) -> nn.Module:
+        """Convert the norm layers whose affine came from the checkpoint."""
+        exclude = (self.exclude,) if self.exclude else ()
+        return convert(
+            network,
+            trained_norms,
+            include=self.include,
+            exclude=exclude,
+            temperature=self.temperature,
+            eps=self.eps,
+            init=self.init,
+        )
+
+    def rebuild(self, network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+        """Rebuild the wrappers that the state holds, and load it."""
+        return convert(network, state=state)
+
+    def finish(self, network: nn.Module, example: Tensor) -> nn.Module:
+        """Fold; a fold that moves the output is an error."""
+        return fold(network, example)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from acnorm.checkpoints.load import load_checkpoint
+from acnorm.errors import UserError
+from acnorm.models.cifar import CifarResNet
+
+
+def saved(folder: Path, model: nn.Module, prefix: str = "") -> Path:
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": state}, folder / "weights.pth")
+    return folder / "weights.pth"
+
+
+def test_wrapped_checkpoint_loads_and_the_head_stays_new(tmp_path: Path):
+    source, target = CifarResNet(20), CifarResNet(20, num_classes=5)
+    head = target.linear.weight.detach().clone()
+    report = load_checkpoint(target, saved(tmp_path, source, "module."), head="linear", stem="conv1")
+    assert report.parameter_share == report.norm_share == 1.0
+    assert len(report.trained_norms) == 19
+    assert not report.missing
+    assert not report.unexpected
+    assert torch.equal(target.bn1.weight, source.bn1.weight)
+    assert torch.equal(target.linear.weight, head)
+
+
+def test_stem_is_adapted_to_grey_images(tmp_path: Path):
+    source, target = CifarResNet(20), CifarResNet(20, in_channels=1)
+    report = load_checkpoint(target, saved(tmp_path, source), head="linear", stem="conv1")
+    assert report.adapted == ("conv1.weight",)
+    assert torch.allclose(target.conv1.weight, source.conv1.weight.sum(dim=1, keepdim=True), atol=1e-6)
+
+
+def test_too_little_is_refused_and_changes_nothing(tmp_path: Path):
+    target = CifarResNet(32)
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    with pytest.raises(
+        UserError, match=r"only \d+\.\d% of the parameters of CifarResNet would load .at least 90% must"
+    ):
+        load_checkpoint(target, saved(tmp_path, CifarResNet(20)), head="linear", stem="conv1")
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
+
+
+def test_not_a_number_in_the_file_is_refused(tmp_path: Path):
+    source = CifarResNet(20)
+    source.conv1.weight.data[0] = float("nan")
+    with pytest.raises(UserError, match=r"conv1\.weight holds NaN or infinity"):
+        load_checkpoint(CifarResNet(20), saved(tmp_path, source), head="linear")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acnorm.cli.check import main
+
+
+def eyes(path: Path, **changes: object) -> Path:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "train_images": rng.integers(0, 256, (5, 8, 8), dtype=np.uint8),
+        "train_labels": np.array([0, 1, 0, 1, 1]),
+        "test_images": rng.integers(0, 256, (2, 8, 8), dtype=np.uint8),
+        "test_labels": np.array([0, 1]),
+    }
+    np.savez(path, **(arrays | changes))
+    return path
+
+
+def test_counts_and_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = eyes(tmp_path / "a.npz")
+    assert main([str(path)]) == 0
+    assert capsys.readouterr().out == (
+        f"{path}: 7 cases, format medmnist\n"
+        "patients: not given; size: 8×8; channels: 1\n"
+        "\n"
+        "class  train  test  all\n"
+        "0          2     1    3\n"
+        "1          3     1    4\n"
+        "all        5     2    7\n"
+        "\n"
+        "No problem found.\n"
+    )
+
+
+def test_warnings_end_well_and_fatal_problems_do_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = eyes(tmp_path / "a.npz", test_labels=np.array([1, 1]))
+    assert main([str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"Warnings (1):\n  {path}: class '0' has no case in test; add cases" in out
+    with np.load(path) as file:
+        leaked = file["train_images"][:2]
+    eyes(path, test_images=leaked)
+    assert main([str(path), "--format", "medmnist"]) == 2
+    out = capsys.readouterr().out
+    assert f"Fatal (2):\n  {path}[train_0000]: the same pixels as {path}[test_0000], in train and test" in out
+
+
+def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([str(tmp_path / "gone"), "--json"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert report["fatal"] is True
+    assert report["problems"] == [
+        {
+            "file": str(tmp_path / "gone"),
+            "what": "no such file or folder",
+            "remedy": "check the path",
+            "fatal": True,
+        }
+    ]
+
+
+def test_notes_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    images = np.random.default_rng(1).integers(0, 256, (2, 9, 9, 3), dtype=np.uint8)
+    assert main([str(eyes(tmp_path / "a.npz", test_images=images))]) == 0
+    assert "images differ in size: 5 of 8×8, 2 of 9×9\nimages differ in channels: 5 of 1, 2 of 3" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_terminal_gets_a_bar_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main([str(eyes(tmp_path / "a.npz")), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cases"] == 7
+
+
+def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as end:
+        main(["a", "--jsn"])
+    assert end.value.code == 2
+    assert "unrecognized arguments: --jsn" in capsys.readouterr().err

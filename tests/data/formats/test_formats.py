@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from acnorm.data.formats import FORMATS, read_cases
+from acnorm.errors import UserError
+
+
+def made(name: str, folder: Path) -> Path:
+    """The smallest data set of a format: a new format needs a row here."""
+    image = PIL.Image.new("RGB", (4, 4))
+    if name == "medmnist":
+        path = folder / "a.npz"
+        np.savez(path, train_images=np.zeros((2, 4, 4), np.uint8), train_labels=np.arange(2))
+        return path
+    if name == "table":
+        image.save(folder / "a.png")
+        image.save(folder / "b.png")
+        path = folder / "a.csv"
+        path.write_text("image,label\na.png,0\nb.png,1\n")
+        return path
+    places = ("a/1.png", "b/1.png")
+    if name == "idrid":
+        places = ("1. Original Images/a. Training Set/I.jpg", "1. Original Images/b. Testing Set/I.jpg")
+        (folder / "2. Groundtruths").mkdir()
+        for table in ("a. IDRiD_Disease Grading_Training Labels", "b. IDRiD_Disease Grading_Testing Labels"):
+            (folder / "2. Groundtruths" / f"{table}.csv").write_text("Image name,Retinopathy grade\nI,1\n")
+    for place in places:
+        (folder / place).parent.mkdir(parents=True)
+        image.save(folder / place)
+    return folder
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_is_found_by_itself_and_by_its_name(tmp_path: Path, name: str):
+    data = made(name, tmp_path)
+    found = read_cases(data)
+    assert found.format == name
+    assert len(found) == 2
+    assert read_cases(str(data), name) == found
+
+
+def test_nothing_there(tmp_path: Path):
+    with pytest.raises(UserError, match=r"gone: no such file or folder; check the path"):
+        read_cases(tmp_path / "gone")
+
+
+def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path):
+    with pytest.raises(UserError, match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, folder"):
+        read_cases(tmp_path, "dicom")
+
+
+def test_a_format_that_the_data_does_not_have(tmp_path: Path):
+    with pytest.raises(
+        UserError,
+        match=r"not in the format table \(CSV or Parquet with the columns image and label\); leave the format",
+    ):
+        read_cases(tmp_path, "table")
+
+
+def test_what_would_have_been_understood(tmp_path: Path):
+    with pytest.raises(
+        UserError, match=r"no known format; give medmnist: \.npz with .*; or table: .*; or idrid: .*; or folder: "
+    ):
+        read_cases(tmp_path)
+    (tmp_path / "labels.csv").write_text("image,label\n")
+    with pytest.raises(UserError, match=r"no known format; give the file itself: .*labels\.csv"):
+        read_cases(tmp_path)

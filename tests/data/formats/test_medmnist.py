@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acnorm.data.formats.medmnist import detect, read
+from acnorm.data.images import read_image
+from acnorm.errors import UserError
+
+
+def archive(path: Path, **changes: object) -> Path:
+    arrays = {
+        f"{split}_{kind}": array
+        for split, count in {"train": 6, "val": 3, "test": 3}.items()
+        for kind, array in {
+            "images": np.arange(count * 16, dtype=np.uint8).reshape(count, 4, 4),
+            "labels": (np.arange(count) % 3).astype(np.uint8)[:, None],
+        }.items()
+    }
+    arrays |= changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return path
+
+
+def test_cases_bear_split_label_and_row(tmp_path: Path):
+    path = archive(tmp_path / "eyes.npz")
+    collection = read(path)
+    assert detect(path)
+    assert not detect(tmp_path)
+    assert collection.classes == ("0", "1", "2")
+    assert [case.id for case in collection.cases][5:8] == ["train_0005", "val_0000", "val_0001"]
+    assert [case.index for case in collection.cases] == list(range(12))
+    assert {case.split for case in collection.cases} == {"train", "val", "test"}
+    with np.load(path) as file:
+        np.testing.assert_allclose(read_image(collection.cases[7])[0], file["val_images"][1] / 255)
+
+
+def test_a_source_archive_has_a_training_set_only_and_may_be_coloured(tmp_path: Path):
+    only = dict.fromkeys(("val_images", "val_labels", "test_images", "test_labels"))
+    path = archive(tmp_path / "a.npz", train_images=np.zeros((6, 4, 4, 3), np.uint8), train_labels=np.arange(6), **only)
+    collection = read(path)
+    assert len(collection) == 6
+    assert read_image(collection.cases[0]).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"train_images": None},
+            "no array 'train_images' (found: test_images, test_labels, train_labels, val_images, val_labels); "
+            "name the arrays train_images and train_labels, and the same for val_ and test_",
+        ),
+        (
+            {"val_labels": None},
+            "no array 'val_labels' (found: test_images, test_labels, train_images, train_labels, val_images)",
+        ),
+        (
+            {"train_images": np.zeros((6, 4, 4, 4), np.uint8)},
+            "train_images is 6×4×4×4: volumes, not 2D images; give cases×height×width or cases×height×width×3",
+        ),
+        (
+            {"train_images": np.zeros((6, 4), np.uint8)},
+            "train_images is 6×4: not images; give cases×height×width or cases×height×width×3",
+        ),
+        (
+            {"train_labels": np.zeros((6, 14), np.uint8)},
+            "train_labels has 14 labels for each image; give one class for each image: multi-label data is not "
+            "supported",
+        ),
+        (
+            {"train_labels": np.zeros((6, 1))},
+            "train_labels holds float64 values; number the classes 0 to K-1",
+        ),
+        (
+            {"train_labels": np.full((6, 1), -1)},
+            "train_labels holds the label -1; number the classes 0 to K-1",
+        ),
+        (
+            {"train_labels": np.zeros((5, 1), int)},
+            "5 values in train_labels for 6 images; give one label for each image",
+        ),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, changes: dict[str, object], message: str):
+    path = archive(tmp_path / "eyes.npz", **changes)
+    with pytest.raises(UserError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path}: {message}")

@@ -1,0 +1,75 @@
+"""The words of the first screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import run_folders
+from acnorm.report import summary
+from acnorm.report.read import read_run
+
+
+def test_the_subject_says_what_was_trained_on_what(tmp_path: Path) -> None:
+    run = read_run(run_folders.write_run(tmp_path, cases=20))
+    cases = sum(run.data.counts["train"]) if run.data else 0
+    assert summary.subject(run) == (
+        "cifar/resnet20, started from the checkpoint cifar10_resnet20.th, trained by AC-Norm on retinamnist.npz: "
+        f"{cases} training cases in 5 classes."
+    )
+
+
+def test_the_basis_says_over_what_the_intervals_are(tmp_path: Path) -> None:
+    assert summary.basis(read_run(run_folders.write_run(tmp_path, cases=20))) == (
+        "Test split, 20 cases of 10 patients; 95 % bootstrap intervals over patients; epoch 9 of 12 kept, "
+        "chosen by validation macro AUC; trained in 50 s."
+    )
+
+
+def test_validation_stands_in_where_nothing_was_tested(tmp_path: Path) -> None:
+    run_folders.write_run(tmp_path, cases=20)
+    split = {"cases": 20, "metrics": {"macro_auc": {"value": 0.5, "low": 0.4, "high": 0.6}}}
+    run_folders.change_json(tmp_path / "metrics.json", splits={"val": split}, monitor="val_loss", seconds=None)
+    run = read_run(tmp_path)
+    assert [name for name, _ in summary.headline(run)] == ["Macro AUC"]
+    assert summary.basis(run).startswith("Validation split, 20 cases; 95 %")
+    assert summary.basis(run).endswith("epoch 9 of 12 kept, chosen by validation loss.")
+    assert (
+        "There is no test split: the figures are those of validation, on which the epoch was chosen."
+        in summary.cautions(run)
+    )
+
+
+def test_another_monitor_is_named_as_it_is(tmp_path: Path) -> None:
+    run_folders.write_run(tmp_path, cases=20)
+    run_folders.change_json(tmp_path / "metrics.json", monitor="my_measure", seconds=None)
+    assert summary.basis(read_run(tmp_path)).endswith("chosen by my_measure.")
+
+
+def test_a_sound_run_has_no_cautions(tmp_path: Path) -> None:
+    assert summary.cautions(read_run(run_folders.write_run(tmp_path))) == []
+
+
+def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
+    run = read_run(run_folders.write_run(tmp_path, skip=["metrics.json", "data.json"]))
+    assert summary.headline(run) == []
+    assert summary.basis(run) == ""
+    assert summary.cautions(run) == [
+        "There are no results: metrics.json is missing, so the run was interrupted or is still going."
+    ]
+
+
+def test_everything_doubtful_is_said(tmp_path: Path) -> None:
+    run_folders.write_run(tmp_path, classes=("no", "yes"), cases=12, patients=False)
+    split = {"cases": 12, "metrics": {"macro_auc": {"value": None, "reason": "no case of 'yes'"}}}
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split}, best_epoch=12)
+    run_folders.change_json(tmp_path / "load_report.json", parameter_share=0.4, norm_share=0.25)
+    run_folders.change_json(tmp_path / "data.json", warnings=["3 images are duplicates."])
+    assert summary.cautions(read_run(tmp_path)) == [
+        "Patients are unknown: intervals are over cases, and too narrow if patients have several images.",
+        "Macro AUC is undefined on the test split: no case of 'yes'.",
+        "The last epoch was the best: longer training may give more.",
+        "Only 40% of the model's parameters came from the checkpoint.",
+        "Only 25% of the norm layers came from the checkpoint.",
+        "3 images are duplicates.",
+        "Few test cases of no (6), yes (6): what is said of each such class is uncertain.",
+    ]
