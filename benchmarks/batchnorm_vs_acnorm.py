@@ -30,7 +30,7 @@ DATA = {"retinamnist": ("dr_grading/retinamnist.npz", 32), "idrid": ("dr_grading
 WEIGHTS = {"resnet20": "weights/resnet20-12fca82f.th", "resnet56": "weights/resnet56-4bfd9763.th"}
 METHODS = ("vanilla", "acnorm")
 METRICS = {"macro_auc": "macro AUC", "quadratic_kappa": "quadratic kappa", "accuracy": "accuracy"}
-RATES = (0.003, 0.01, 0.03)
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 RESAMPLES = 2000
 
 

@@ -131,21 +131,51 @@ class AtomicCheckpoints(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, draft, storage_options)
 
 
-class BestAndLast(ModelCheckpoint):
-    """best.ckpt and last.ckpt in one folder, also where the folder has been moved since they were written.
+class FolderCheckpoint(ModelCheckpoint):
+    """One checkpoint file, made at ends of epochs; goes on also where the folder has been moved since.
+
+    Lightning's ``save_last`` keeps the last epoch that was among the best, not the last epoch, hence two of these:
+    one that watches a metric, and one that does not and saves every epoch.
+
+    Args:
+        folder: where the file is.
+        name: of the file, without ``.ckpt``.
+        monitor: metric whose largest value is kept; None saves every epoch.
 
     Examples:
-        >>> issubclass(BestAndLast, ModelCheckpoint)
-        True
+        >>> FolderCheckpoint(Path("checkpoints"), "last").filename
+        'last'
     """
 
+    def __init__(self, folder: Path, name: str, monitor: str | None = None) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename=name,
+            monitor=monitor,
+            mode="max",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best score; the files are those of this folder."""
-        folder = Path(str(self.dirpath))
-        best, last = str(folder / "best.ckpt"), str(folder / "last.ckpt")
-        files = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best, "last_model_path": last}
-        scores = dict.fromkeys([best], state_dict["best_model_score"])
+        """Take over the best score; the file is that of this folder."""
+        file = str(Path(str(self.dirpath)) / f"{self.filename}.ckpt")
+        files = {"dirpath": self.dirpath, "best_model_path": file, "kth_best_model_path": file}
+        scores = {} if self.monitor is None else {file: state_dict["best_model_score"]}
         super().load_state_dict({**state_dict, **files, "best_k_models": scores})
+
+
+class Patience(EarlyStopping):
+    """Stop after some epochs without a better value, and stay stopped when the run is resumed.
+
+    Examples:
+        >>> Patience("val_macro_auc", mode="max", patience=3).patience
+        3
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Train no further where the run that is resumed had stopped here."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 def _check_whole(file: Path) -> None:
@@ -179,18 +209,11 @@ def make_trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
 def _trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
     callbacks: list[Callback] = [
         History(run.history),
-        BestAndLast(
-            dirpath=run.checkpoints,
-            filename="best",
-            monitor=MONITOR,
-            mode="max",
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
+        FolderCheckpoint(run.checkpoints, "best", MONITOR),
+        FolderCheckpoint(run.checkpoints, "last"),  # after the best one, whose state is part of what it saves
     ]
     if config.patience is not None:
-        callbacks.append(EarlyStopping(MONITOR, mode="max", patience=config.patience, check_on_train_epoch_end=True))
+        callbacks.append(Patience(MONITOR, mode="max", patience=config.patience, check_on_train_epoch_end=True))
     show = sys.stderr.isatty()
     if show:
         callbacks.append(RichProgressBar(leave=True))

@@ -120,7 +120,8 @@ class FinetuneModule(L.LightningModule):
             nesterov=True,
             weight_decay=self.config.weight_decay,
         )
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        # Lightning's own estimate would make the loader, and its workers a first batch, before a run is resumed
+        steps = self.config.epochs * -(-len(self._batches(self.data.train, shuffle=True)) // self.config.accumulate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -132,8 +133,8 @@ class FinetuneModule(L.LightningModule):
         """Validation batches of this process."""
         return self._loader(self.data.val, shuffle=False)
 
-    def _loader(self, dataset: CaseDataset, *, shuffle: bool) -> DataLoader[Batch]:
-        batches = EpochBatches(
+    def _batches(self, dataset: CaseDataset, *, shuffle: bool) -> EpochBatches:
+        return EpochBatches(
             len(dataset),
             self.config.batch_size,
             seed=self.config.seed,
@@ -141,7 +142,11 @@ class FinetuneModule(L.LightningModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )
-        batches.set_epoch(self.current_epoch)  # workers of a resumed run ask for batches before Lightning sets it
+
+    def _loader(self, dataset: CaseDataset, *, shuffle: bool) -> DataLoader[Batch]:
+        batches = self._batches(dataset, shuffle=shuffle)
+        # workers of a resumed run ask for batches before Lightning sets the epoch, and before current_epoch is right
+        batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return DataLoader(
             dataset,
             batch_sampler=batches,
