@@ -158,6 +158,29 @@ def test_autocast_does_not_lower_the_precision(dtype: torch.dtype, dense: bool, 
     assert torch.equal(gradient, torch.autograd.grad(expected[0].sum(), weight)[0])
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_gradients_of_gradients_and_batches(dense: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(correlation, "DENSE_CHANNELS", 10**6 if dense else 0)
+    weight, bias, *source = random_affines(9, seed=8)
+    matrix = paper_correlation(weight, bias, *source)
+    identity = torch.eye(9, dtype=torch.float64)
+
+    def merged_weight(weight: Tensor) -> Tensor:
+        return recalibrate(weight, bias, *source)[0]
+
+    def squares(weight: Tensor) -> Tensor:
+        return merged_weight(weight).square().sum()
+
+    if dense:  # the windowed form has no rule for these
+        rows = torch.func.vmap(torch.func.vjp(merged_weight, weight)[1])(identity)[0]
+        assert relative_difference(rows, identity + matrix) < 1e-13
+    weight.requires_grad_()
+    (first,) = torch.autograd.grad(squares(weight), weight, create_graph=True)
+    (second,) = torch.autograd.grad(first[0], weight)
+    both_ways = (identity + matrix).T @ (identity + matrix)
+    assert relative_difference(second, 2 * both_ways[0]) < 1e-12
+
+
 def test_sources_of_another_dtype_are_taken():
     weight, bias, *source = random_affines(8, seed=5)
     merged = recalibrate(weight.float(), bias.float(), *source)
@@ -173,10 +196,10 @@ def test_permuting_the_channels_permutes_the_result():
 
 CHECKED = {
     function.__name__: jaxtyping.jaxtyped(typechecker=beartype.beartype)(function)
-    for function in (affine_ratio, channel_correlation, recalibrate)
+    for function in (affine_ratio, channel_correlation, recalibrate, correlation.constant_part, correlation.merge)
 } | {
     function.__name__: jaxtyping.jaxtyped(typechecker=beartype.beartype)(function)
-    for function in (windowed.kept_interval, windowed.windowed_product)
+    for function in (windowed.kept_interval, windowed.windowed_product, windowed.transposed_product)
 }
 
 
@@ -187,7 +210,13 @@ def test_shapes_are_those_of_the_annotations(dtype: torch.dtype):
     CHECKED["channel_correlation"](*ratios)
     CHECKED["kept_interval"](*ratios)
     CHECKED["recalibrate"](*affines)
-    assert CHECKED["windowed_product"](torch.stack(affines).to(ratios[0].dtype), *ratios).shape == (4, 7)
+    values = torch.stack(affines).to(ratios[0].dtype)
+    product, window = CHECKED["windowed_product"](values, *ratios)
+    assert product.shape == CHECKED["transposed_product"](values, window).shape == (4, 7)
+    layers = torch.stack((torch.stack(affines[:2]), torch.stack(affines[2:])))
+    constant = CHECKED["constant_part"](layers, layers)
+    assert len(CHECKED["merge"](affines, constant)) == 4
+    CHECKED["merge"](affines[:2], tuple(part[0] for part in constant))
 
 
 def test_wrong_shapes_are_caught_by_the_annotations():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from acnorm.core.correlation import EPS, TEMPERATURE
 from acnorm.core.layer import ACNorm, Init, why_not
+from acnorm.core.together import work_alone, work_together
 
 logger = logging.getLogger("acnorm")
 Model = TypeVar("Model", bound=nn.Module)
@@ -186,7 +187,7 @@ def revert(model: Model) -> Model:
     """
     layers = _layers_to("revert", model)
     _replace(model, {id(layer): layer.norm for layer in layers.values()})
-    model.__dict__.pop("_acnorm_census", None)
+    _forget(model)
     return model
 
 
@@ -367,3 +368,9 @@ def _some(names: Sequence[str], limit: int = 5) -> str:
 
 def _remember(model: nn.Module, found: Census) -> None:
     model.__dict__["_acnorm_census"] = found
+    work_together(model)
+
+
+def _forget(model: nn.Module) -> None:
+    model.__dict__.pop("_acnorm_census", None)
+    work_alone(model)

@@ -5,11 +5,14 @@ Everything is computed in float32 or wider, whatever the dtype of the parameters
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acnorm.core.windowed import kept_interval, windowed_product
+from acnorm.core.windowed import Window, kept_interval, transposed_product, windowed_product
 
 EPS = 1e-5
 TEMPERATURE = 1.0
@@ -39,11 +42,11 @@ def affine_ratio(
 
 
 def channel_correlation(
-    target_ratio: Float[Tensor, " target"],
-    source_ratio: Float[Tensor, " source"],
+    target_ratio: Float[Tensor, "*layers channel"],
+    source_ratio: Float[Tensor, "*layers channel"],
     *,
     temperature: float = TEMPERATURE,
-) -> Float[Tensor, "target source"]:
+) -> Float[Tensor, "*layers channel channel"]:
     """Return C: how much target channel i borrows from source channel j.
 
     P is the softmax over j of −|r_t,i − r_s,j| / temperature; C keeps P_ij where P_ij >= P_ii and is zero
@@ -51,8 +54,8 @@ def channel_correlation(
     the distances, where it cannot be lost to underflow.
 
     Args:
-        target_ratio: r_t, one value a channel.
-        source_ratio: r_s, as many channels as ``target_ratio``.
+        target_ratio: r_t, one value a channel; leading dimensions are layers.
+        source_ratio: r_s, of the same shape.
         temperature: divides the distances; smaller values borrow from fewer channels.
 
     Returns:
@@ -67,12 +70,11 @@ def channel_correlation(
         tensor([[0.2689, 0.7311],
                 [0.0000, 0.7311]])
     """
-    target = target_ratio / temperature
-    source = source_ratio / temperature
-    probability = torch.softmax((target[:, None] - source).abs_().neg_(), dim=1)
-    low, high = kept_interval(target, source)
-    kept = source >= low[:, None]
-    kept &= source <= high[:, None]
+    low, high = kept_interval(target_ratio, source_ratio)
+    sources = source_ratio[..., None, :]
+    probability = torch.softmax((target_ratio[..., None] - sources).abs_().mul_(-1 / temperature), dim=-1)
+    kept = sources >= low[..., None]
+    kept &= sources <= high[..., None]
     return probability.mul_(kept)
 
 
@@ -107,19 +109,98 @@ def recalibrate(
         >>> recalibrate(weight, bias, weight, bias, eps=0.0)
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
-    with torch.autocast(weight.device.type, enabled=False):
-        affine = torch.stack((weight, bias)).to(_exact(weight))
-        with torch.no_grad():
-            target = affine_ratio(*affine.unbind(), eps=eps)
-            source = affine_ratio(source_weight.to(affine.dtype), source_bias.to(affine.dtype), eps=eps)
-        if target.numel() > DENSE_CHANNELS:
-            borrowed = windowed_product(affine, target / temperature, source / temperature)
-        else:
-            with torch.no_grad():
-                correlation = channel_correlation(target, source, temperature=temperature)
-            borrowed = affine @ correlation.T
-        merged_weight, merged_bias = (affine + borrowed).to(_wide(weight.dtype)).unbind()
-    return merged_weight, merged_bias
+    affine, source = torch.stack((weight, bias)), torch.stack((source_weight, source_bias))
+    merged = merge((weight, bias), constant_part(affine.detach(), source, temperature=temperature, eps=eps))
+    return merged[0], merged[1]
+
+
+Constant = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@torch.no_grad()
+def constant_part(
+    affine: Float[Tensor, "*layers 2 channel"],
+    source: Float[Tensor, "*layers 2 channel"],
+    *,
+    temperature: float = TEMPERATURE,
+    eps: float = EPS,
+) -> Constant:
+    """Return what ``merge`` needs of C, for one layer or for several of equal width side by side.
+
+    Args:
+        affine: γ_t and β_t.
+        source: γ_s and β_s.
+        temperature: of the softmax in C.
+        eps: of the affine ratio.
+
+    Returns:
+        C·v for v = γ_t, β_t, and C; above ``DENSE_CHANNELS`` channels the parts of its window in the place of C.
+
+    Examples:
+        >>> affine = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+        >>> constant_part(affine.half(), affine.half(), temperature=1e-3)[0].tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
+    """
+    with torch.autocast(affine.device.type, enabled=False):
+        exact = _exact(affine)
+        affine = affine.to(exact)
+        both = torch.stack((affine, source.to(affine)))
+        ratios = affine_ratio(both[..., 0, :], both[..., 1, :], eps=eps)
+        if affine.shape[-1] > DENSE_CHANNELS:
+            product, window = windowed_product(affine, *(ratios / temperature).unbind())
+            return product, *window
+        correlation = channel_correlation(*ratios.unbind(), temperature=temperature)
+        return affine @ correlation.mT, correlation
+
+
+def merge(affines: Sequence[Float[Tensor, " channel"]], constant: Constant) -> tuple[Float[Tensor, " channel"], ...]:
+    """Return v + C·v for the affines v = γ, β of one layer, or of several of equal width, with their gradient.
+
+    Args:
+        affines: γ and β of the first layer, of the second, …
+        constant: from ``constant_part``.
+
+    Returns:
+        As many merged affines. One that is not used gives its affine no gradient, as if it had not been here.
+
+    Examples:
+        >>> weight, bias = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0])
+        >>> affine = torch.stack((weight, bias))
+        >>> merge((weight, bias), constant_part(affine, affine, eps=0.0))
+        (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
+    """
+    merged: tuple[Tensor, ...] = _Merge.apply(len(constant), *constant, *affines)  # type: ignore[no-untyped-call]
+    return merged
+
+
+class _Merge(torch.autograd.Function):
+    """v + C·v with C·v given; backward g + Cᵀ·g."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(parts: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        product, affines = tensors[0], tensors[parts:]
+        merged = torch.stack(affines).to(product.dtype) + product.reshape(len(affines), -1)
+        return merged.to(_wide(affines[0].dtype)).unbind()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:  # noqa: ARG004
+        parts, product, *others = inputs
+        ctx.parts, ctx.shape, ctx.exact, ctx.dtype = parts, product.shape, product.dtype, others[-1].dtype
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*others[: parts - 1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        constant = ctx.saved_tensors
+        nothing = torch.zeros_like(next(gradient for gradient in gradients if gradient is not None))
+        each = torch.stack([nothing if gradient is None else gradient for gradient in gradients])
+        gradient = each.to(ctx.exact).reshape(ctx.shape)
+        returned = gradient @ constant[0] if len(constant) == 1 else transposed_product(gradient, Window(*constant))
+        merged = (gradient + returned).to(ctx.dtype).reshape(each.shape).unbind()
+        used = [None if unused is None else value for value, unused in zip(merged, gradients, strict=True)]
+        return *[None] * (1 + ctx.parts), *used
 
 
 def _exact(parameter: Tensor) -> torch.dtype:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from acnorm.core.convert import ConversionError, Model, _layers_to, _replace
+from acnorm.core.convert import ConversionError, Model, _forget, _layers_to, _replace
 from acnorm.core.layer import ACNorm
 
 logger = logging.getLogger("acnorm")
@@ -89,7 +89,7 @@ def fold(
             f"folding moved the output by {difference:.1e} of its largest value, more than the tolerance "
             f"{limit:.1e}; the model is unchanged. Does its forward read a norm's weight, or is it random?"
         )
-    model.__dict__.pop("_acnorm_census", None)
+    _forget(model)
     logger.info("AC-Norm: folded %d layers; largest relative difference %.1e", len(layers), difference)
     return (model, difference) if return_difference else model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, Literal, cast
 
 import torch
@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acnorm.core.correlation import EPS, TEMPERATURE, affine_ratio, channel_correlation, recalibrate
+from acnorm.core.correlation import (
+    EPS,
+    TEMPERATURE,
+    affine_ratio,
+    channel_correlation,
+    constant_part,
+    merge,
+    recalibrate,
+)
 
 Init = Literal["paper", "identity"]
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -73,6 +81,7 @@ class ACNorm(nn.Module):
         self.affine_eps = float(eps)
         self.enabled = True
         self._remembered: tuple[Any, list[Tensor], tuple[Tensor, Tensor]] | None = None
+        self.given: tuple[Tensor, Tensor] | None = None  # merged, for the length of a forward (acnorm.core.together)
         self.register_buffer("source_weight", weight.detach().clone())
         self.register_buffer("source_bias", bias.detach().clone())
         if init == "identity":
@@ -94,14 +103,8 @@ class ACNorm(nn.Module):
             True
         """
         target = cast(nn.BatchNorm2d, self.norm)
-        weight, bias = recalibrate(
-            target.weight,
-            target.bias,
-            self.source_weight,
-            self.source_bias,
-            temperature=self.temperature,
-            eps=self.affine_eps,
-        )
+        given = None if torch.compiler.is_compiling() else self.given
+        weight, bias = self._merge_alone() if given is None else given
         if "weight_offset" in self._buffers:
             weight, bias = weight - self.weight_offset, bias - self.bias_offset
         return weight.to(target.weight.dtype), bias.to(target.bias.dtype)
@@ -137,6 +140,27 @@ class ACNorm(nn.Module):
         output = functional_call(self.norm, affine, (input,), tie_weights=False)
         return cast(Tensor, output)
 
+    def may_be_given(self) -> bool:
+        """Whether the merged affine can be computed outside and ``given``: an ordinary layer that will need it.
+
+        Examples:
+            >>> layer = ACNorm(nn.BatchNorm2d(8))
+            >>> with torch.no_grad():  # on a CPU it remembers the result of the forward before
+            ...     layer.may_be_given()
+            False
+        """
+        ordinary = type(self.norm._parameters.get("weight")) in (nn.Parameter, Tensor)  # not sharded over processes
+        return ordinary and self.enabled and not self._may_remember()
+
+    def _merge_alone(self) -> tuple[Tensor, Tensor]:
+        target = cast(nn.BatchNorm2d, self.norm)
+        affine = torch.stack((target.weight.detach(), target.bias.detach()))
+        source = torch.stack((self.source_weight, self.source_bias))
+        constant = constant_part(affine, source, temperature=self.temperature, eps=self.affine_eps)
+        with nullcontext() if torch.compiler.is_compiling() else _unseen_by_checkpointing():
+            merged = merge((target.weight, target.bias), constant)
+        return merged[0], merged[1]
+
     def _may_remember(self) -> bool:
         # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values.
         if torch.compiler.is_compiling() or torch.is_grad_enabled():
@@ -151,7 +175,8 @@ class ACNorm(nn.Module):
         options = (self.temperature, self.affine_eps, *(value.dtype for value in values))
         kept = self._remembered
         if kept is None or kept[0] != options or not all(map(torch.equal, kept[1], values)):
-            kept = self._remembered = (options, [value.clone() for value in values], self.merged_affine())
+            weight, bias = self.merged_affine()
+            kept = self._remembered = (options, [value.clone() for value in values], (weight.detach(), bias.detach()))
         return kept[2]
 
     def extra_repr(self) -> str:
@@ -203,7 +228,20 @@ class ACNorm(nn.Module):
             self.register_buffer(name, merged - own.to(merged.dtype))
 
 
-_OWN = {"norm", "temperature", "affine_eps", "enabled", "training", *_SOURCE_BUFFERS, *_OFFSET_BUFFERS}
+_OWN = {"norm", "temperature", "affine_eps", "enabled", "given", "training", *_SOURCE_BUFFERS, *_OFFSET_BUFFERS}
+
+
+@contextmanager
+def _unseen_by_checkpointing() -> Iterator[None]:
+    """Save tensors for the gradient without telling activation checkpointing.
+
+    It counts them, and a layer that was given its merged affine in the forward has to merge alone in the recomputation.
+    """
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+    with ExitStack() as stack:
+        with suppress(RuntimeError):  # the transforms of torch.func have neither such hooks nor checkpointing
+            stack.enter_context(hooks)
+        yield
 
 
 def why_not(norm: nn.Module) -> str | None:

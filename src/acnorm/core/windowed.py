@@ -10,17 +10,17 @@ ends at q is measured relative to s_q, as
 so every factor lies in [0, 1]: nothing overflows however far apart the ratios are, and the cancellation in
 a difference is bounded by the rounding of the row's own softmax sum, by which the result is divided.
 The transposed product, which the gradient needs, runs the same steps backwards: scatter with the same four
-weights, then the running sums in the other direction.
+weights, then the running sums in the other direction. Leading dimensions are layers of equal width.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 
 def kept_interval(
@@ -36,97 +36,124 @@ def kept_interval(
     return torch.minimum(source, mirror), torch.maximum(source, mirror)
 
 
-def windowed_product(
-    values: Float[Tensor, "row channel"],
-    target: Float[Tensor, " channel"],
-    source: Float[Tensor, " channel"],
-) -> Float[Tensor, "row channel"]:
-    """Return C·v for every row v of ``values``, C being the channel correlation at temperature 1.
+class Window(NamedTuple):
+    """Each row's window: the four running sums that it is made of, as places in (B, A), and their weights."""
 
-    Differentiable in ``values`` only; C is a constant.
+    order: Int[Tensor, "*layers channel"]
+    source: Float[Tensor, "*layers channel"]
+    places: Int[Tensor, "*layers 4*channel"]
+    weights: Float[Tensor, "*layers 4 channel"]
+
+
+def windowed_product(
+    values: Float[Tensor, "*layers row channel"],
+    target: Float[Tensor, "*layers channel"],
+    source: Float[Tensor, "*layers channel"],
+) -> tuple[Float[Tensor, "*layers row channel"], Window]:
+    """Return C·v for every row v of ``values``, C being the channel correlation at temperature 1.
 
     Args:
         values: what is borrowed, γ and β as two rows.
         target: r_t / temperature.
         source: r_s / temperature.
 
+    Returns:
+        The product, and the window with which ``transposed_product`` gives Cᵀ·v.
+
     Examples:
         >>> ratio = torch.tensor([0.0, 1.0])
-        >>> windowed_product(torch.ones(1, 2), ratio, ratio)
+        >>> windowed_product(torch.ones(1, 2), ratio, ratio)[0]
         tensor([[0.7311, 0.7311]])
     """
-    with torch.no_grad():
-        order, window = _window(target, source)
-    product: Tensor = _Product.apply(values, order, *window)  # type: ignore[no-untyped-call]
-    return product
-
-
-class _Window(NamedTuple):
-    """Each row's window: the four running sums that it is made of, as places in (B, A), and their weights."""
-
-    source: Float[Tensor, " channel"]
-    places: Int[Tensor, " 4*channel"]
-    weights: Float[Tensor, "4 channel"]
-
-
-def _window(target: Tensor, source: Tensor) -> tuple[Tensor, _Window]:
     ordered, order = source.sort()
     # beyond the ends: so far that its weight is zero, and finite, so that differences are no NaN
-    edges = torch.nn.functional.pad(ordered[None], (1, 1), value=torch.finfo(ordered.dtype).max / 4)[0]
+    edges = pad(ordered, (1, 1), value=torch.finfo(ordered.dtype).max / 4)
     low_edge, high_edge = kept_interval(target, source)
     middle = torch.searchsorted(ordered, target, right=True)
     # min and max: rounding may put the mirror image of s_i on the wrong side of t_i
     low = torch.minimum(torch.searchsorted(ordered, low_edge), middle)
     high = torch.maximum(torch.searchsorted(ordered, high_edge, right=True), middle)
-    inner, outer = edges[torch.stack((middle, middle + 1, low, high + 1))].chunk(2)
-    distance = (inner - target).abs_()
-    near = torch.exp(distance.amin(0) - distance)
+    ends = torch.cat((middle, middle + 1, low, high + 1), dim=-1)
+    inner, outer = torch.unflatten(edges.gather(-1, ends), -1, (2, 2, -1)).unbind(-3)
+    distance = (inner - target[..., None, :]).abs_()
+    near = torch.exp(distance.amin(-2, keepdim=True) - distance)
     # outer minus inner, not outer minus t: between sources the difference is exact however far t is
     far = torch.exp((outer - inner).abs_().neg_()).mul_(near)
-    after = source.numel() + 1
-    places = torch.cat((middle, middle + after, low, high + after))
-    return order, _Window(ordered, places, torch.cat((near, -far)))
+    after = source.shape[-1] + 1
+    places = torch.cat((middle, middle + after, low, high + after), dim=-1)
+
+    rows = values.shape[-2]
+    ordered_values = pad(_along(values, order), (0, 0, 0, 1), value=1.0)  # the last row sums the softmax
+    before, behind = _decayed_sums(ordered_values, ordered_values, ordered)
+    sums = _along(torch.cat((pad(before, (1, 0)), pad(behind, (0, 1))), dim=-1), places)
+    sums = torch.unflatten(sums, -1, (4, -1))
+    weights = torch.cat((near, -far), dim=-2)
+    weights /= (near * sums[..., rows, :2, :]).sum(-2, keepdim=True)
+    product = (weights[..., None, :, :] * sums[..., :rows, :, :]).sum(-2)
+    return product, Window(order, ordered, places, weights)
 
 
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, order: Tensor, *window: Tensor) -> Tensor:
-        source, places, weights = window
-        ordered = torch.nn.functional.pad(values[:, order], (0, 0, 0, 1), value=1.0)  # the last row sums the softmax
-        before, after = _decayed_sums(ordered, ordered, source)
-        zero = ordered.new_zeros(len(ordered), 1)
-        sums = torch.cat((zero, before, after, zero), dim=1)[:, places].view(len(ordered), 4, -1)
-        weights = weights / (weights[:2] * sums[-1, :2]).sum(0)
-        ctx.save_for_backward(order, source, places, weights)
-        product: Tensor = (weights * sums[:-1]).sum(1)
-        return product
+def transposed_product(
+    values: Float[Tensor, "*layers row channel"], window: Window
+) -> Float[Tensor, "*layers row channel"]:
+    """Return Cᵀ·v for every row v of ``values``.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        order, source, places, weights = ctx.saved_tensors  # once: checkpointing allows no second look
-        row, channel = gradient.shape
-        sums = gradient.new_zeros(row, 2 * channel + 2)
-        sums.index_add_(1, places, (weights * gradient[:, None]).flatten(1))
-        # B[p] holds what q < p gave, so its gradient goes to them: up and down change places
-        from_after, from_before = _decayed_sums(sums[:, channel + 1 : -1], sums[:, 1 : channel + 1], source)
-        values = torch.empty_like(gradient)
-        values[:, order] = from_after + from_before
-        return values, None, None, None, None
+    Examples:
+        >>> ratio = torch.tensor([0.0, 1.0])
+        >>> transposed_product(torch.ones(1, 2), windowed_product(torch.ones(1, 2), ratio, ratio)[1])
+        tensor([[0.7311, 0.7311]])
+    """
+    order, source, places, weights = window
+    channels = values.shape[-1]
+    sums = values.new_zeros(*values.shape[:-1], 2 * channels + 2)
+    shares = (weights[..., None, :, :] * values[..., None, :]).flatten(-2)
+    sums = sums.scatter_add(-1, places[..., None, :].expand_as(shares), shares)
+    # B[p] holds what q < p gave, so its gradient goes to them: up and down change places
+    from_after, from_before = _decayed_sums(sums[..., channels + 1 : -1], sums[..., 1 : channels + 1], source)
+    gathered = from_after + from_before
+    return torch.empty_like(gathered).scatter(-1, order[..., None, :].expand_as(gathered), gathered)
+
+
+def _along(rows: Tensor, places: Tensor) -> Tensor:
+    """The same places of every row."""
+    return rows.gather(-1, places[..., None, :].expand(*rows.shape[:-1], -1))
+
+
+FAR = 50.0  # exp(-50) is nothing beside the 1e-16 to which a float64 is exact
+WIDEST = 1200.0  # exp(±600) is within float64 with room for sums
 
 
 def _decayed_sums(upward: Tensor, downward: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
     """Return Σ_{q<=p} exp(s_q − s_p) u_q and Σ_{q>=p} exp(s_p − s_q) d_q for ascending s.
 
-    Doubles the reach log2(C) times, both directions at once.
+    Where all exp(s) fit in a float64, gaps over 50 being cut to 50, these are two cumulative sums.
     """
-    total = torch.stack((upward, downward.flip(1)))
-    decay = torch.exp(source[:-1] - source[1:])
-    decay = torch.stack((decay, decay.flip(0)))[:, None]  # from the neighbour on the left, then from further left
+    position = (source[..., 1:] - source[..., :-1]).clamp_(max=FAR)
+    if _can_look(source) and source.shape[-1] > 1:
+        position = pad(position.cumsum(-1), (1, 0))
+        if float(position[..., -1].max()) < WIDEST:
+            growth = torch.exp(position - position[..., -1:] / 2)[..., None, :]
+            before = (upward * growth).cumsum(-1) / growth
+            behind = (downward / growth).flip(-1).cumsum(-1).flip(-1) * growth
+            return before, behind
+    return _doubled_sums(upward, downward, source)
+
+
+def _can_look(source: Tensor) -> bool:
+    # not at values that are on a GPU, which would wait for it, nor at those of a tensor that is traced
+    looks = source.dtype == torch.float64 and source.device.type == "cpu" and type(source) is Tensor
+    return looks and not torch.compiler.is_compiling()
+
+
+def _doubled_sums(upward: Tensor, downward: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
+    """The same whatever the ratios: double the reach log2(C) times, both directions at once."""
+    total = torch.stack((upward, downward.flip(-1)))
+    decay = torch.exp(source[..., :-1] - source[..., 1:])
+    decay = torch.stack((decay, decay.flip(-1)))[..., None, :]  # from the neighbour on the left, then from further left
     step = 1
-    while step < source.numel():
+    while step < source.shape[-1]:
         reached = torch.addcmul(total[..., step:], total[..., :-step], decay)
         total = torch.cat((total[..., :step], reached), dim=-1)
         decay = decay[..., step:] * decay[..., :-step]
         step *= 2
-    return total[0], total[1].flip(1)
+    return total[0], total[1].flip(-1)

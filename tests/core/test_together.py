@@ -1,0 +1,192 @@
+"""Layers that merge together, as their network runs, do what each would do alone."""
+
+from __future__ import annotations
+
+import pickle
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from acnorm.core import correlation
+from acnorm.core.convert import acnorm_layers, convert, revert
+from acnorm.core.fold import fold
+from acnorm.core.layer import ACNorm, without_recalibration
+from acnorm.core.together import work_alone, work_together
+from networks import images_for, move, relative_difference, trained
+
+
+@pytest.fixture(params=[10**6, 0], ids=["dense", "windowed"])
+def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlation, "DENSE_CHANNELS", request.param)
+
+
+in_both_forms = pytest.mark.usefixtures("_form")
+
+
+UPWARD = torch.randn(5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+
+
+class Branches(nn.Module):
+    """Four layers of one width, the last of them used when asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.BatchNorm1d(6, dtype=torch.float64) for _ in range(4))
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.normal_(0.5, 1.0, generator=generator)
+        self.reentrant: bool | None = None
+        self.given: list[bool] = []
+
+    def forward(self, features: Tensor, last: bool = False) -> Tensor:
+        for layer in self.layers if last else self.layers[:-1]:
+            self.given.append(getattr(layer, "given", None) is not None)
+            if self.reentrant is not None:
+                features = checkpoint(layer, features, use_reentrant=self.reentrant).tanh()
+            else:
+                features = layer(features).tanh()
+        return features
+
+
+def features() -> Tensor:
+    return torch.randn(5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+
+
+def gradients(model: nn.Module) -> list[Tensor | None]:
+    model.zero_grad()
+    inputs = features()
+    output = model(inputs)
+    (output * UPWARD).sum().backward()
+    return [output.detach(), inputs.grad, *(value.grad for value in model.parameters())]
+
+
+def assert_equal(found: list[Tensor | None], expected: list[Tensor | None]) -> None:
+    for mine, theirs in zip(found, expected, strict=True):
+        assert (mine is None) == (theirs is None)
+        if mine is not None and theirs is not None:
+            assert relative_difference(mine, theirs) < 1e-13
+
+
+def difference(model: nn.Module, other: nn.Module) -> float:
+    return relative_difference(model(features()).detach(), other(features()).detach())
+
+
+def alone(model: nn.Module) -> nn.Module:
+    copy = deepcopy(model)
+    work_alone(copy)
+    return copy
+
+
+@in_both_forms
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("init", ["paper", "identity"])
+def test_together_is_as_alone_and_a_layer_not_used_gets_no_gradient(training: bool, init: str):
+    model = move(convert(Branches(), init=init)).train(training)
+    other = alone(model)
+    found = gradients(model)
+    assert_equal(found, gradients(other))
+    assert found[-2:] == [None, None]
+    assert (set(model.given), set(other.given)) == ({True}, {False})
+
+
+@in_both_forms
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_parts_whose_activations_are_computed_again(reentrant: bool):
+    model = move(convert(Branches()))
+    model.reentrant = reentrant
+    plain = alone(model)
+    plain.reentrant = None
+    for layer in acnorm_layers(model).values():
+        layer.momentum = 0.0  # the recomputation moves the running statistics once more, as it does BatchNorm's
+    assert_equal(gradients(model), gradients(plain))
+
+
+def test_checkpointing_the_whole_network_or_none_saves_alike():
+    model = move(convert(Branches()))
+    other = deepcopy(model)
+    expected = gradients(model)
+    inputs = features()
+    output = checkpoint(other, inputs, use_reentrant=False)
+    (output * UPWARD).sum().backward()
+    assert_equal([output.detach(), inputs.grad, *(value.grad for value in other.parameters())], expected)
+
+
+def test_nothing_is_left_after_a_forward_or_an_error():
+    model = convert(Branches())
+    model(features())
+    assert all(layer.given is None for layer in model.layers)
+    with pytest.raises(ValueError, match="expected 2D or 3D input"):
+        model(torch.ones(2, 6, 1, 1))
+    assert all(layer.given is None for layer in model.layers)
+    copy = pickle.loads(pickle.dumps(deepcopy(model)))
+    assert_equal(gradients(copy), gradients(model))
+
+
+def test_every_forward_sees_the_parameters_as_they_are():
+    model = convert(Branches())
+    before = model(features()).detach()
+    model.layers[0].weight.data.mul_(3)
+    assert difference(model, alone(model)) < 1e-13
+    assert relative_difference(model(features()).detach(), before) > 1e-2
+    doubled = {name: value * 2 for name, value in model.named_parameters()}
+    found = torch.func.functional_call(model, doubled, (features(),))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    assert relative_difference(found.detach(), alone(model)(features()).detach()) < 1e-13
+
+
+def test_layers_of_other_options_devices_and_widths_are_kept_apart():
+    model = convert(nn.Sequential(*Branches().layers, nn.Linear(6, 6, dtype=torch.float64)))
+    model[1].temperature, model[2].enabled = 0.2, False
+    model[3] = move(convert(Branches())).layers[3].float()
+    model.insert(3, nn.Identity())
+    body, last = model[:4], model[4]
+    assert difference(body, alone(model)[:4]) < 1e-13
+    both = nn.Sequential(body, nn.Identity())
+    work_together(both)
+    assert difference(both, body) < 1e-13
+    assert last.weight.dtype == torch.float32
+
+
+def test_a_part_called_by_itself_merges_its_own():
+    model = move(convert(trained(dtype=torch.float64)))
+    images = images_for(dtype=torch.float64)
+    part = model.bn1(model.conv1(images))
+    assert relative_difference(part.detach(), alone(model).bn1(model.conv1(images)).detach()) < 1e-13
+
+
+@pytest.mark.parametrize("undo", [revert, fold])
+def test_revert_and_fold_take_the_hooks_away_and_no_others(undo):
+    model = Branches()
+    model.register_forward_hook(lambda *_: None)
+    model.register_forward_pre_hook(lambda *_: None)
+    undo(convert(model))
+    assert len(model._forward_hooks) == len(model._forward_pre_hooks) == 1
+    assert not model._forward_hooks_always_called
+
+
+def test_switched_off_and_in_evaluation_nothing_is_given():
+    model = convert(Branches()).eval()
+    with without_recalibration(model):
+        model(features())
+    with torch.no_grad():
+        model(features())
+    assert not any(model.given)
+
+
+def test_double_backward_through_layers_together():
+    model = move(convert(Branches())).eval()
+    weight = model.layers[0].weight
+    (first,) = torch.autograd.grad(model(features()).square().sum(), weight, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), weight)
+    other = alone(model)
+    its_weight = other.layers[0].weight
+    (its_first,) = torch.autograd.grad(other(features()).square().sum(), its_weight, create_graph=True)
+    (its_second,) = torch.autograd.grad(its_first.square().sum(), its_weight)
+    assert relative_difference(second, its_second) < 1e-12
+    assert isinstance(model.layers[0], ACNorm)
