@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from acnorm.core.layer import ACNorm as ACNorm
     from acnorm.core.layer import without_recalibration as without_recalibration
     from acnorm.core.summary import summary as summary
+    from acnorm.data.check import check as check
     from acnorm.ranking.rank import rank as rank
+    from acnorm.training.export import export as export
+    from acnorm.training.predict import predict as predict
     from acnorm.workflows import finetune as finetune
 
 _HOMES = {
     "ACNorm": "acnorm.core.layer",
     "Census": "acnorm.core.convert",
     "census": "acnorm.core.convert",
+    "check": "acnorm.data.check",
     "convert": "acnorm.core.convert",
+    "export": "acnorm.training.export",
     "finetune": "acnorm.workflows",
     "fold": "acnorm.core.fold",
+    "predict": "acnorm.training.predict",
     "rank": "acnorm.ranking.rank",
     "revert": "acnorm.core.convert",
     "summary": "acnorm.core.summary",
