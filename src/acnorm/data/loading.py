@@ -62,7 +62,7 @@ def load_data(
         seed: of the splits and the augmentation.
 
     Raises:
-        UserError: the data cannot be read or split, or images differ in size and no size is given.
+        UserError: the data cannot be read or split, images differ in size and no size is given, or it is below 1.
 
     Examples:
         >>> import tempfile
@@ -71,6 +71,8 @@ def load_data(
         >>> load_data(file).train[0, 0]["image"].shape
         torch.Size([3, 32, 32])
     """
+    if image_size is not None and image_size < 1:
+        raise UserError(f"--image-size is {image_size}, must be 1 or more.")
     collection = read_cases(data, format)
     splits = split_cases(collection, seed=seed, file=splits_file)
     scan = _scan(splits)
@@ -106,7 +108,7 @@ def _scan(splits: Splits) -> _Scan:
     for case in (*splits.train, *splits.val, *splits.test):
         image = read_image(case)
         shapes.append(image.shape)
-        cases[hashlib.sha256(image.tobytes()).digest()].append(case)
+        cases[hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()].append(case)
     return _Scan(tuple(shapes), tuple(tuple(group) for group in cases.values() if len(group) > 1))
 
 

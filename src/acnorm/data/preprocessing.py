@@ -89,5 +89,4 @@ def statistics(images: Sequence[Float[Tensor, "channel size size"]]) -> tuple[tu
     """
     pixels = torch.stack([image.flatten(1).double() for image in images])
     mean, deviation = pixels.mean(dim=(0, 2)), pixels.std(dim=(0, 2), correction=0)
-    deviation[deviation == 0] = 1.0
-    return tuple(round(float(value), 6) for value in mean), tuple(round(float(value), 6) for value in deviation)
+    return tuple(round(float(value), 6) for value in mean), tuple(round(float(value), 6) or 1.0 for value in deviation)

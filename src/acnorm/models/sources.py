@@ -97,7 +97,7 @@ def build_network(name: str, *, classes: int, channels: int) -> Network:
     arguments = {**source.arguments, source.channels: channels, source.classes: classes}
     try:
         inspect.signature(factory).bind(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: nobody knows its signature
         raise UserError(
             f"--model {name}: the factory cannot be called with {', '.join(sorted(arguments))} ({error}); "
             "it must take num_classes and in_channels."
@@ -134,6 +134,10 @@ def find_source(name: str) -> ModelSource:
 
 
 def _factory(name: str, source: ModelSource) -> Callable[..., object]:
+    if source.module.startswith(".") or "/" in source.module:
+        raise UserError(
+            f"--model {name}: {source.module!r} is no module; give its name without folder and suffix, on PYTHONPATH."
+        )
     try:
         module = import_module(source.module)
     except ModuleNotFoundError as error:

@@ -25,11 +25,11 @@ class Method(Protocol):
         """Return the plain network with the same outputs."""
 
 
-METHODS: dict[str, str] = {"vanilla": Vanilla.__doc__ or "", "acnorm": ACNormTuning.__doc__ or ""}
+METHODS: dict[str, type[Method]] = {"vanilla": Vanilla, "acnorm": ACNormTuning}
 
 
-def make_method(name: str, acnorm: ACNormTuning | None = None) -> Method:
-    """Return the method ``name`` with its settings.
+def make_method(name: str, *settings: Method) -> Method:
+    """Return the method ``name``, with its settings where they are among ``settings``.
 
     Raises:
         UserError: no such method.
@@ -37,9 +37,9 @@ def make_method(name: str, acnorm: ACNormTuning | None = None) -> Method:
     Examples:
         >>> make_method("acnorm").temperature
         1.0
+        >>> make_method("acnorm", ACNormTuning(temperature=0.5)).temperature
+        0.5
     """
-    if name == "vanilla":
-        return Vanilla()
-    if name == "acnorm":
-        return acnorm or ACNormTuning()
-    raise UserError(f"--method {name!r} is not known; there are {', '.join(METHODS)}.")
+    if name not in METHODS:
+        raise UserError(f"--method {name!r} is not known; there are {', '.join(METHODS)}.")
+    return next((given for given in settings if type(given) is METHODS[name]), METHODS[name]())

@@ -1,0 +1,87 @@
+"""Prefixes come off where that makes names fit, nothing is lost, and nothing else is touched."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acnorm.checkpoints.keys import PREFIXES, match_names
+
+NAMES = st.sets(st.sampled_from(["conv1.weight", "bn1.bias", "layer1.0.bn.weight", "net.a", "encoder.b", "fc.bias"]))
+RUNS = st.lists(st.sampled_from(PREFIXES), max_size=3).map("".join)
+STATES = st.dictionaries(
+    st.tuples(RUNS, st.sampled_from(["a", "b.weight", "model", "x.net.y"])).map("".join), st.none()
+)
+
+
+def numbered(names) -> dict[str, int]:
+    return {name: number for number, name in enumerate(sorted(names))}
+
+
+def matched(state, wanted) -> int:
+    return len(set(state) & set(wanted))
+
+
+@given(NAMES, RUNS)
+def test_any_run_of_wrappers_comes_off(names: set[str], run: str):
+    wrapped = {run + name: value for name, value in numbered(names).items()}
+    assert match_names(wrapped, names) == numbered(names)
+
+
+@given(STATES, NAMES)
+def test_every_value_stays_once_in_its_order(names: dict[str, None], wanted: set[str]):
+    state = numbered(names)
+    assert list(match_names(state, [*wanted, "a", "b.weight", "y"]).values()) == list(state.values())
+
+
+@given(STATES, st.sets(st.sampled_from(["a", "b.weight", "model", "model.a", "net.a", "x.net.y"])))
+def test_no_other_run_of_prefixes_would_match_more(names: dict[str, None], wanted: set[str]):
+    state = numbered(names)
+    best = matched(match_names(state, wanted), wanted)
+    for run in product(["", *PREFIXES], repeat=3):
+        other = dict(state)
+        for prefix in run:
+            stripped = {name.removeprefix(prefix): value for name, value in other.items()}
+            other = stripped if len(stripped) == len(other) else other
+        assert matched(other, wanted) <= best
+
+
+@given(STATES, NAMES)
+def test_again_changes_nothing(names: dict[str, None], wanted: set[str]):
+    once = match_names(numbered(names), wanted)
+    assert match_names(once, wanted) == once
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_network_that_bears_such_names_keeps_them(prefix: str):
+    state = {f"{prefix}conv.weight": 1, f"{prefix}bn.bias": 2, "fc.bias": 3}
+    assert match_names(state, state) == state
+
+
+def test_what_matches_nothing_stays_as_it_is():
+    state = {"module.conv.weight": 1, "epoch": 2}
+    assert match_names(state, ["elsewhere.weight"]) == match_names(state, []) == state
+
+
+def test_names_without_the_prefix_stay_beside_those_with_it():
+    state = {"module.encoder_q.conv.weight": 1, "queue": 2, "module.queue_ptr": 3}
+    assert match_names(state, ["conv.weight"]) == {"conv.weight": 1, "queue": 2, "queue_ptr": 3}
+
+
+def test_two_names_never_become_one():
+    state = {"module.conv.weight": 1, "conv.weight": 2}
+    assert match_names(state, ["conv.weight", "bn.bias"]) == state
+
+
+def test_words_that_only_begin_like_a_prefix_stay():
+    state = {"models.conv": 1, "network1.conv": 2}
+    assert match_names(state, ["conv", "s.conv"]) == state
+
+
+def test_the_input_is_not_changed():
+    state = {"module.conv": 1}
+    match_names(state, ["conv"])
+    assert state == {"module.conv": 1}

@@ -1,0 +1,75 @@
+"""The table of methods, and the laws that every method in it keeps."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from acnorm.errors import UserError
+from acnorm.tuning.acnorm import ACNormTuning
+from acnorm.tuning.method import METHODS, make_method
+from acnorm.tuning.vanilla import Vanilla
+from networks import ToyNet, images_for, norm_layers, relative_difference, trained
+
+every = pytest.mark.parametrize("name", METHODS)
+
+
+def stepped(name: str, images: torch.Tensor) -> nn.Module:
+    """A network after three steps of training with the method."""
+    network = make_method(name).prepare(trained(), ["bn1", "bn2", "bn3"]).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    for _ in range(3):
+        optimizer.zero_grad()
+        network(images).square().mean().backward()
+        optimizer.step()
+    return network
+
+
+@every
+def test_a_method_is_a_frozen_record_with_a_first_sentence(name: str):
+    method = make_method(name)
+    assert is_dataclass(method)
+    assert type(method).__dataclass_params__.frozen
+    assert (METHODS[name].__doc__ or "").splitlines()[0].endswith(".")
+    assert make_method(name) == method
+
+
+@every
+def test_a_rebuilt_network_is_the_saved_one(name: str):
+    network = stepped(name, images_for())
+    again = make_method(name).rebuild(ToyNet(), deepcopy(network.state_dict()))
+    for training in (False, True):
+        assert torch.equal(again.train(training)(images_for()), network.train(training)(images_for()))
+
+
+@every
+def test_a_finished_network_is_plain_and_computes_the_same(name: str):
+    network = stepped(name, images_for())
+    before = network.eval()(images_for()).detach()
+    finished = make_method(name).finish(network, images_for(seed=5))
+    assert {type(norm) for norm in norm_layers(finished).values()} == {nn.BatchNorm1d, nn.BatchNorm2d}
+    assert finished.state_dict().keys() == ToyNet().state_dict().keys()
+    assert relative_difference(finished.eval()(images_for()).detach(), before) < 1e-5
+
+
+def test_methods_train_to_different_networks():
+    ends = [make_method(name).finish(stepped(name, images_for()), images_for()).head.weight for name in METHODS]
+    assert not torch.allclose(*ends)
+
+
+def test_only_acnorm_takes_its_settings():
+    settings = ACNormTuning(temperature=0.5)
+    assert make_method("acnorm", settings) is settings
+    assert make_method("acnorm") == ACNormTuning()
+    assert make_method("vanilla", settings) == Vanilla()
+    assert not fields(Vanilla)
+
+
+@pytest.mark.parametrize("name", ["", "ACNorm", "l2-sp"])
+def test_other_names_are_refused(name: str):
+    with pytest.raises(UserError, match=rf"^--method '{name}' is not known; there are vanilla, acnorm\.$"):
+        make_method(name)
