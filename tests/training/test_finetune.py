@@ -1,3 +1,5 @@
+"""A whole run: the folder that it leaves, and what it depends on."""
+
 from __future__ import annotations
 
 import json
@@ -15,9 +17,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import acnorm as package
+from acnorm.training import finetune
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.evaluate import predict_cases
 from acnorm.training.finetune import command_of, run_finetune
+from acnorm.training.fit import fit
 from acnorm.training.metrics import METRICS
 from acnorm.training.prepare import prepare_data
 from acnorm.training.run_folder import RunFolder
@@ -240,3 +244,38 @@ def test_a_new_file_of_splits_is_written_and_used_by_the_next_run(folder: Path, 
     assert read(second / "data.json")["origin"].startswith("reused from splits.json: made: a stratified, patient-")
     assert first.metrics["resampled"] == "patients"
     assert first.metrics["splits"]["test"]["patients"] < first.metrics["splits"]["test"]["cases"]
+
+
+@pytest.mark.parametrize("model", ["tiny_runs:tiny", "tiny_runs:dropping"])
+def test_any_number_of_workers_gives_the_same_weights(folder: Path, tmp_path: Path, model: str):
+    changes = {"weights": folder / "weights.pth", "method": "acnorm", "model": model}
+    runs = [run_finetune(config(folder, out=tmp_path / str(n), workers=n, **changes)).path for n in (0, 4)]
+    assert equal(weights_of(runs[0]), weights_of(runs[1]))
+    assert (runs[0] / "per_case.csv").read_text() == (runs[1] / "per_case.csv").read_text()
+
+
+def test_method_and_seed_matter(folder: Path, tmp_path: Path, vanilla: Path, acnorm: Path):
+    changes = {"weights": folder / "weights.pth", "seed": 1}
+    other = run_finetune(config(folder, out=tmp_path / "run", **changes)).path
+    weights = [weights_of(run)["network.conv1.weight"] for run in (vanilla, acnorm, other)]
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_resuming_goes_on_from_the_last_checkpoint_and_a_new_run_from_none(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    starts = []
+
+    def watched(*arguments: object, resume_from: Path | None) -> object:
+        starts.append(resume_from)
+        return fit(*arguments, resume_from=resume_from)
+
+    monkeypatch.setattr(finetune, "fit", watched)
+    run = run_finetune(config(folder, out=tmp_path / "run", epochs=1)).path
+    (run / "metrics.json").unlink()
+    run_finetune(config(folder, out=run, epochs=1, resume=True))
+    assert starts == [None, run / "checkpoints/last.ckpt"]
+    run_finetune(config(folder, out=run, epochs=1, resume=True))
+    assert len(starts) == 2
+    assert f"{run} is finished; there is nothing to resume" in caplog.text

@@ -1,10 +1,18 @@
+"""Metrics against independent libraries, and their laws."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
+from torch.nn import functional
+from torchmetrics import MeanSquaredError
+from torchmetrics.classification import MulticlassCalibrationError
 
-from acnorm.training.metrics import classification_metrics, with_intervals
+from acnorm.training.metrics import BINS, classification_metrics, with_intervals
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -34,3 +42,66 @@ def test_resampling_patients_widens_the_interval_of_repeated_cases():
     patients = with_intervals(labels, probabilities, [str(at // 4) for at in range(120)], resamples=300)["accuracy"]
     assert cases.value == patients.value
     assert patients.high - patients.low > 1.5 * (cases.high - cases.low)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_calibration_and_brier_are_those_of_torchmetrics(classes: int):
+    draw = np.random.default_rng(classes)
+    labels, probabilities = draw.integers(classes, size=300), draw.dirichlet(np.full(classes, 0.5), 300)
+    found = classification_metrics(labels, probabilities)
+    scores, truth = torch.tensor(probabilities), torch.tensor(labels)
+    calibration = MulticlassCalibrationError(classes, n_bins=BINS, norm="l1")(scores, truth)
+    assert found["expected_calibration_error"] == pytest.approx(float(calibration), abs=1e-6)
+    brier = classes * MeanSquaredError()(scores, functional.one_hot(truth, classes).double())
+    assert found["brier"] == pytest.approx(float(brier), abs=1e-6)
+
+
+@pytest.mark.parametrize(("answer", "brier", "error"), [([0, 1, 2], 0, 0), ([1, 2, 0], 2, 1)])
+def test_one_who_is_sure_is_calibrated_only_if_right(answer: list[int], brier: float, error: float):
+    found = classification_metrics(np.array([0, 1, 2]), np.eye(3)[answer])
+    assert (found["brier"], found["expected_calibration_error"]) == (brier, error)
+
+
+def test_one_who_is_right_as_often_as_he_says_is_calibrated():
+    labels = np.array([0, 0, 0, 1])
+    found = classification_metrics(labels, np.tile([0.75, 0.25], (4, 1)))
+    assert found["expected_calibration_error"] == pytest.approx(0)
+    assert found["brier"] == pytest.approx(2 * 0.75 * 0.25)
+
+
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 5))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_cases_does_not_matter_and_that_of_classes_only_to_grades(seed: int, classes: int):
+    draw = np.random.default_rng(seed)
+    labels, probabilities = draw.integers(classes, size=40), draw.dirichlet(np.ones(classes), 40)
+    found = classification_metrics(labels, probabilities)
+    order, names = draw.permutation(40), draw.permutation(classes)
+    shuffled = classification_metrics(labels[order], probabilities[order])
+    assert shuffled == pytest.approx(found, abs=1e-12, nan_ok=True)
+    renamed = classification_metrics(np.argsort(names)[labels], probabilities[:, names])
+    del found["quadratic_kappa"], renamed["quadratic_kappa"]
+    assert renamed == pytest.approx(found, abs=1e-12, nan_ok=True)
+
+
+def test_what_one_class_alone_cannot_tell_is_not_defined():
+    labels, probabilities = np.zeros(4, dtype=int), np.tile([0.9, 0.1], (4, 1))
+    found = classification_metrics(labels, probabilities)
+    assert {name for name, value in found.items() if np.isnan(value)} == {"macro_auc", "quadratic_kappa"}
+    intervals = with_intervals(labels, probabilities, list("abcd"), resamples=10)
+    assert intervals["macro_auc"].to_dict() == {"value": None, "low": None, "high": None}
+    assert intervals["accuracy"].to_dict() == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_no_cases_are_refused():
+    with pytest.raises(ValueError, match=r"^there are no cases to measure\.$"):
+        classification_metrics(np.zeros(0, dtype=int), np.zeros((0, 3)))
+
+
+def test_intervals_follow_the_seed_and_hold_95_percent_of_the_resamples():
+    draw = np.random.default_rng(0)
+    labels, probabilities = draw.integers(2, size=50), draw.dirichlet(np.ones(2), 50)
+    groups = [str(at) for at in range(50)]
+    first, again, other = (with_intervals(labels, probabilities, groups, resamples=400, seed=s) for s in (0, 0, 1))
+    assert first == again != other
+    deviation = np.sqrt((rate := first["accuracy"].value) * (1 - rate) / 50)
+    assert first["accuracy"].high - first["accuracy"].low == pytest.approx(2 * 1.96 * deviation, rel=0.15)

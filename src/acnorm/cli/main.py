@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, RunError) as error:
         if debug:
             raise
-        print(f"acnorm: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.stderr.write(f"acnorm: {' '.join(str(error).split())}\n")  # in one piece: processes share the terminal
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         print("acnorm: interrupted.", file=sys.stderr)

@@ -10,7 +10,7 @@ from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
 
 # Settings that may differ between a run and its resumption: they do not change the result.
-NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers", "debug")
+NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,9 +52,9 @@ def fit(
             trainer.fit(module, ckpt_path=resume_from, weights_only=True)
         except torch.OutOfMemoryError:
             raise RunError("the device is out of memory; lower --batch-size (and raise --accumulate).") from None
-        except SystemExit:
+        except SystemExit as error:
             # Lightning's answer to Ctrl-C: it ignores further ones and leaves the program
-            if not trainer.interrupted:
+            if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
             signal.signal(signal.SIGINT, interrupt)
             raise RunError("stopped by the user; go on with --resume.") from None
@@ -248,16 +248,18 @@ def _precision(config: FinetuneConfig) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep back Lightning's advertisements and its advice on settings that are chosen here on purpose."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             for text in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message=text)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 _EXPECTED_WARNINGS: tuple[str, ...] = (
@@ -268,5 +270,6 @@ _EXPECTED_WARNINGS: tuple[str, ...] = (
     r".*GPU available but not used.*",
     r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
     r".*srun.*command is available.*",
+    r".*torch\.distributed\.nn\.functional\.all_gather is deprecated.*",
     r".*isinstance\(treespec, LeafSpec\).*deprecated.*",
 )

@@ -61,10 +61,10 @@ class FinetuneModule(L.LightningModule):
         """Return the mean cross-entropy of the batch; NaN and infinity stop the run."""
         self._recent = [*self._recent, batch["index"]][-self.config.accumulate :]
         loss = functional.cross_entropy(self(batch["image"]), batch["label"])
-        if not torch.isfinite(loss):
+        if not self._on_all_processes(bool(torch.isfinite(loss))):
             raise RunError(self._not_finite("the loss", self._recent[-1:]))
         cases = len(batch["label"])
-        self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=cases)
+        self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=cases, sync_dist=True)
         self.log("rate", self.optimizers().param_groups[0]["lr"], prog_bar=True, batch_size=cases)  # type: ignore[union-attr]
         return loss
 
@@ -78,9 +78,10 @@ class FinetuneModule(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Check the running statistics, which a step skipped by a gradient scaler has updated all the same."""
         broken = [name for name, buffer in self.network.named_buffers() if not bool(torch.isfinite(buffer).all())]
-        if broken:
+        if not self._on_all_processes(not broken):
+            name = broken[0] if broken else "a running statistic of another process"
             raise RunError(
-                f"epoch {self.current_epoch}: {broken[0]} is not finite; lower --learning-rate, or train with "
+                f"epoch {self.current_epoch}: {name} is not finite; lower --learning-rate, or train with "
                 "--precision 32-true."
             )
 
@@ -102,9 +103,9 @@ class FinetuneModule(L.LightningModule):
         if not np.isfinite(probabilities).all():
             raise RunError(f"epoch {self.current_epoch}: the network's output on validation cases is not finite.")
         metrics = classification_metrics(labels.numpy(), probabilities)
-        self.log("val_loss", functional.cross_entropy(ordered, labels))
-        self.log("val_macro_auc", float(np.nan_to_num(metrics["macro_auc"], nan=0.5)), prog_bar=True)
-        self.log("val_accuracy", metrics["accuracy"])
+        self.log("val_loss", functional.cross_entropy(ordered, labels), sync_dist=True)
+        self.log("val_macro_auc", float(np.nan_to_num(metrics["macro_auc"], nan=0.5)), prog_bar=True, sync_dist=True)
+        self.log("val_accuracy", metrics["accuracy"], sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """SGD with Nesterov momentum; the head's rate is its own; cosine to 0 by step."""
@@ -156,7 +157,13 @@ class FinetuneModule(L.LightningModule):
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
         )
 
+    def _on_all_processes(self, fine: bool) -> bool:
+        """Whether all is fine everywhere; a process that stopped alone would leave the others waiting for it."""
+        return self.trainer.strategy.reduce_boolean_decision(fine)
+
     def _not_finite(self, what: str, batches: list[Tensor]) -> str:
+        if self.trainer.world_size > 1:
+            batches = [self.all_gather(batch).flatten() for batch in batches]  # type: ignore[union-attr]
         cases = [self.data.train.cases[int(index)].id for index in torch.cat(batches)]
         return (
             f"epoch {self.current_epoch}, step {self.global_step}: {what} is not finite; the weights are as before "

@@ -41,7 +41,7 @@ def config_from_settings(settings: Mapping[str, Any]) -> FinetuneConfig:
     try:
         namespace = parser.parse_object({name: _as_text(name, value) for name, value in settings.items()})
     except Exception as error:
-        raise UserError(_one_line(error)) from None
+        raise UserError(_refusal(error)) from None
     return _to_config(namespace)
 
 
@@ -70,13 +70,14 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
             unknown += _keys(content)
             if content.get("acnorm", {}) is None:
                 del content["acnorm"]
+            content = {name: _as_text(name, value) for name, value in content.items()}
             arguments[at] = _CONFIG + yaml.safe_dump(content, sort_keys=False)
     _refuse_unknown(unknown, known)
     parser = _parser()
     try:
         namespace = parser.parse_args(_with_switch_values(arguments))
     except Exception as error:
-        raise UserError(_one_line(error)) from None
+        raise UserError(_refusal(error)) from None
     return _to_config(namespace)
 
 
@@ -100,9 +101,6 @@ def _parser() -> ArgumentParser:
 def _to_config(namespace: Namespace) -> FinetuneConfig:
     values = namespace.as_dict()
     values = {name: value for name, value in values.items() if name not in _PARSER_FLAGS}
-    missing = [name for name in ("data", "model", "out") if values.get(name) is None]
-    if missing:
-        raise UserError(f"missing: {', '.join('--' + name for name in missing)}; see acnorm finetune --help.")
     values["acnorm"] = ACNormTuning(**values.get("acnorm", {}))
     return FinetuneConfig(**values)
 
@@ -172,7 +170,7 @@ def _underscored(argument: str) -> str:
 
 
 def _as_text(name: str, value: Any) -> Any:
-    """Paths and device numbers may be given as such in Python."""
+    """Paths may be given as such in Python, and the number of devices as a number."""
     return str(value) if isinstance(value, Path) or (name == "devices" and isinstance(value, int)) else value
 
 
@@ -180,6 +178,14 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def _refusal(error: BaseException) -> str:
+    line = _one_line(error)
+    missing = line.removeprefix("the following arguments are required: ")
+    if missing == line:
+        return line
+    return f"missing: {', '.join(f'--{name}' for name in missing.split(', '))}; see acnorm finetune --help."
 
 
 def _one_line(error: BaseException) -> str:
