@@ -179,12 +179,14 @@ def markdown(rows: list[dict[str, object]]) -> str:
 
 
 def select(data: Path, runs: Path, processes: int) -> None:
-    """Run the learning rates with plain BatchNorm and print validation macro AUC."""
-    cells = [Cell(name, "resnet20", "vanilla", 0, rate) for rate in RATES for name in DATA]
+    """Run the learning rates with both methods and print validation macro AUC."""
+    cells = [Cell(name, "resnet20", method, 0, rate) for method in METHODS for rate in RATES for name in DATA]
     run_cells(cells, data, runs, processes)
     for cell in cells:
         if (cell.folder(runs) / "metrics.json").is_file():
-            print(f"{cell.data} rate {cell.rate:g}: validation macro AUC {value(cell, runs, 'val', 'macro_auc'):.3f}")
+            print(
+                f"{cell.data} {cell.method} rate {cell.rate:g}: validation macro AUC {value(cell, runs, 'val', 'macro_auc'):.3f}"
+            )
 
 
 def main() -> None:

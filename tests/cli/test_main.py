@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from acnorm.cli.main import main
-from acnorm.errors import UserError
 
 
 def test_help_imports_nothing_heavy():
@@ -24,9 +23,11 @@ def test_unknown_verb_names_the_nearest(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().err == "acnorm: no verb 'finetun'; did you mean finetune?\n"
 
 
-def test_debug_shows_the_traceback():
-    with pytest.raises(UserError, match="no verb 'xyz'; there are check"):
-        main(["xyz", "--debug"])
+def test_debug_shows_the_traceback_and_changes_nothing_else(capsys: pytest.CaptureFixture[str]):
+    assert main(["xyz", "--debug"]) == 2
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert last.startswith("acnorm: no verb 'xyz'; there are check")
 
 
 def test_unknown_settings_are_told_together(capsys: pytest.CaptureFixture[str]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments[0], arguments[1:])
     except (UserError, RunError) as error:
         if debug:
-            raise
+            traceback.print_exc()
         sys.stderr.write(f"acnorm: {' '.join(str(error).split())}\n")  # in one piece: processes share the terminal
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
