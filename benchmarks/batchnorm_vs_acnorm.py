@@ -184,9 +184,8 @@ def select(data: Path, runs: Path, processes: int) -> None:
     run_cells(cells, data, runs, processes)
     for cell in cells:
         if (cell.folder(runs) / "metrics.json").is_file():
-            print(
-                f"{cell.data} {cell.method} rate {cell.rate:g}: validation macro AUC {value(cell, runs, 'val', 'macro_auc'):.3f}"
-            )
+            auc = value(cell, runs, "val", "macro_auc")
+            print(f"{cell.data} {cell.method} rate {cell.rate:g}: validation macro AUC {auc:.3f}")
 
 
 def main() -> None:
