@@ -179,6 +179,22 @@ def test_switched_off_and_in_evaluation_nothing_is_given():
     assert not any(model.given)
 
 
+def test_a_gradient_asked_for_inside_a_forward_without_one():
+    class Inside(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            with torch.enable_grad():
+                return super().forward(images)
+
+    model = move(convert(Inside(*Branches().layers))).eval()
+    with torch.no_grad():
+        output = model(features())
+    output.sum().backward()
+    other = alone(model)
+    other.zero_grad()
+    other(features()).sum().backward()
+    assert_equal([value.grad for value in model.parameters()], [value.grad for value in other.parameters()])
+
+
 def test_double_backward_through_layers_together():
     model = move(convert(Branches())).eval()
     weight = model.layers[0].weight

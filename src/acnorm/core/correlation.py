@@ -17,7 +17,7 @@ from acnorm.core.windowed import Window, kept_interval, transposed_product, wind
 EPS = 1e-5
 TEMPERATURE = 1.0
 # Above this many channels the windowed product is cheaper than the dense matrix (benchmarks/layer_cost.py).
-DENSE_CHANNELS = 320
+DENSE_CHANNELS = 200
 
 
 def affine_ratio(

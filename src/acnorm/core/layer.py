@@ -140,18 +140,6 @@ class ACNorm(nn.Module):
         output = functional_call(self.norm, affine, (input,), tie_weights=False)
         return cast(Tensor, output)
 
-    def may_be_given(self) -> bool:
-        """Whether the merged affine can be computed outside and ``given``: an ordinary layer that will need it.
-
-        Examples:
-            >>> layer = ACNorm(nn.BatchNorm2d(8))
-            >>> with torch.no_grad():  # on a CPU it remembers the result of the forward before
-            ...     layer.may_be_given()
-            False
-        """
-        ordinary = type(self.norm._parameters.get("weight")) in (nn.Parameter, Tensor)  # not sharded over processes
-        return ordinary and self.enabled and not self._may_remember()
-
     def _merge_alone(self) -> tuple[Tensor, Tensor]:
         target = cast(nn.BatchNorm2d, self.norm)
         affine = torch.stack((target.weight.detach(), target.bias.detach()))
@@ -165,7 +153,7 @@ class ACNorm(nn.Module):
         # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values.
         if torch.compiler.is_compiling() or torch.is_grad_enabled():
             return False
-        weight = self.norm._parameters["weight"]
+        weight = self.norm._parameters.get("weight")
         return type(weight) is nn.Parameter and weight.device.type == "cpu"
 
     def _merged_again(self) -> tuple[Tensor, Tensor]:

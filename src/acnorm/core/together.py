@@ -49,11 +49,12 @@ def work_alone(model: nn.Module) -> None:
 
 
 def _give(model: nn.Module, _: Any) -> None:
-    if torch.compiler.is_compiling():
+    # without gradient a layer remembers what it merged last, and a part of the forward may want the gradient again
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return
     alike = defaultdict(list)
     for layer in model.modules():
-        if isinstance(layer, ACNorm) and layer.may_be_given():
+        if isinstance(layer, ACNorm) and layer.enabled and _is_ordinary(layer):
             weight = layer.weight
             alike[weight.shape, weight.dtype, weight.device, layer.temperature, layer.affine_eps].append(layer)
     for (*_, temperature, eps), layers in alike.items():
@@ -63,6 +64,11 @@ def _give(model: nn.Module, _: Any) -> None:
         merged = merge(affines, constant_part(target, source, temperature=temperature, eps=eps))
         for layer, weight, bias in zip(layers, merged[::2], merged[1::2], strict=True):
             layer.given = weight, bias
+
+
+def _is_ordinary(layer: ACNorm) -> bool:
+    # a parameter that is sharded over processes is not, and is there only while its own part of the network runs
+    return type(layer.norm._parameters.get("weight")) in (nn.Parameter, Tensor)
 
 
 @torch.no_grad()
