@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--models", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
+    parser.add_argument("--sets", nargs="+", default=list(DATA), choices=list(DATA), help="data sets to run")
     parser.add_argument("--select", action="store_true")
     parser.add_argument("--table-only", action="store_true")
     options = parser.parse_args()
@@ -207,7 +208,7 @@ def main() -> None:
         Cell(data, model, method, seed)
         for model in options.models
         for seed in range(options.seeds)
-        for data in DATA
+        for data in options.sets
         for method in METHODS
     ]
     if not options.table_only:

@@ -113,18 +113,19 @@ def test_options_reach_the_layers():
             ToyNet(),
             "nothing to convert in ToyNet (found 2 BatchNorm2d, 1 BatchNorm1d; its affine is constant over channels: "
             "not trained). AC-Norm needs BatchNorm layers whose affine came from training: load the checkpoint before "
-            "convert.",
+            "convert, and let include, exclude and trained leave some.",
         ),
         (
             nn.Sequential(nn.GroupNorm(1, 2), nn.BatchNorm2d(2, affine=False)),
             "nothing to convert in Sequential (found 1 GroupNorm, 1 BatchNorm2d; it has no learnable weight and bias; "
             "only BatchNorm layers are converted so far). AC-Norm needs BatchNorm layers whose affine came from "
-            "training: load the checkpoint before convert.",
+            "training: load the checkpoint before convert, and let include, exclude and trained leave some.",
         ),
         (
             nn.Sequential(nn.BatchNorm2d(2, device="meta")),
             "nothing to convert in Sequential (found 1 BatchNorm2d; it is on the meta device and holds no values yet). "
-            "AC-Norm needs BatchNorm layers whose affine came from training: load the checkpoint before convert.",
+            "AC-Norm needs BatchNorm layers whose affine came from training: load the checkpoint before convert, and let "
+            "include, exclude and trained leave some.",
         ),
         (
             nn.BatchNorm2d(3),
@@ -290,8 +291,10 @@ def test_states_that_do_not_fit_are_refused_and_leave_the_model_as_it_was():
         "the state dict has AC-Norm at bn7, where this model has no norm layer."
     )
     message = refusal(convert, model, state={key: value for key, value in state.items() if key != "head.bias"})
-    assert message.startswith("the state dict does not fit the model: Error(s) in loading state_dict for ToyNet:")
-    assert 'Missing key(s) in state_dict: "head.bias"' in message
+    assert message == (
+        "the state dict does not fit the model (Error(s) in loading state_dict for ToyNet: Missing key(s) in state_dict: "
+        '"head.bias".); build the network that it was saved from.'
+    )
     assert not acnorm_layers(model)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     model.bn1 = nn.BatchNorm2d(8, affine=False)

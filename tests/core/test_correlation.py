@@ -171,9 +171,11 @@ def test_gradients_of_gradients_and_batches(dense: bool, monkeypatch: pytest.Mon
     def squares(weight: Tensor) -> Tensor:
         return merged_weight(weight).square().sum()
 
-    if dense:  # the windowed form has no rule for these
-        rows = torch.func.vmap(torch.func.vjp(merged_weight, weight)[1])(identity)[0]
-        assert relative_difference(rows, identity + matrix) < 1e-13
+    rows = torch.func.vmap(torch.func.vjp(merged_weight, weight)[1])(identity)[0]
+    assert relative_difference(rows, identity + matrix) < 1e-13
+    several = torch.stack((weight, 2 * weight))
+    merged = torch.func.vmap(merged_weight)(several)
+    assert relative_difference(merged[1], merged_weight(2 * weight)) < 1e-13
     weight.requires_grad_()
     (first,) = torch.autograd.grad(squares(weight), weight, create_graph=True)
     (second,) = torch.autograd.grad(first[0], weight)
@@ -215,8 +217,7 @@ def test_shapes_are_those_of_the_annotations(dtype: torch.dtype):
     assert product.shape == CHECKED["transposed_product"](values, window).shape == (4, 7)
     layers = torch.stack((torch.stack(affines[:2]), torch.stack(affines[2:])))
     constant = CHECKED["constant_part"](layers, layers)
-    assert len(CHECKED["merge"](affines, constant)) == 4
-    CHECKED["merge"](affines[:2], tuple(part[0] for part in constant))
+    CHECKED["merge"](*affines[:2], tuple(part[0] for part in constant))
 
 
 def test_wrong_shapes_are_caught_by_the_annotations():

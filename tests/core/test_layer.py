@@ -257,6 +257,21 @@ def test_half_precision_parameters(dtype: torch.dtype, init: str):
     assert relative_difference(layer.merged_affine()[0].detach(), exact.detach()) < torch.finfo(dtype).eps
 
 
+def test_a_weight_that_is_hidden_is_refused_rather_than_passed_over():
+    layer = ACNorm(random_layer())
+    layer.norm.__dict__["weight"] = layer.norm._parameters["weight"]  # as FSDP 1 does while a module runs
+    with pytest.raises(RuntimeError, match=r"hidden by another tensor, as .* \(FSDP 1\) does; use DDP or FSDP 2"):
+        layer(images_of(6))
+
+
+@pytest.mark.parametrize("options", [[0.0, 1e-5], [1.0, -1.0], [1.0], [float("nan"), 1e-5]])
+def test_options_of_a_damaged_state_are_refused(options: list[float]):
+    layer = ACNorm(random_layer())
+    with pytest.raises(ValueError, match=r"must be a positive number|the options of an ACNorm are temperature and eps"):
+        layer.set_extra_state(torch.tensor(options, dtype=torch.float64))
+    assert (layer.temperature, layer.affine_eps) == (1.0, 1e-5)
+
+
 def test_without_recalibration_is_the_plain_layer_and_comes_back_after_an_error():
     layer, images = ACNorm(random_layer()).eval(), images_of(6)
     on = layer(images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from statistics import median
 
 import pytest
 import torch
@@ -76,19 +77,22 @@ def in_both_precisions(model: nn.Module) -> list[tuple[nn.Module, torch.dtype]]:
 
 @torch.no_grad()
 def error_of_outputs(model: nn.Module, name: str, training: bool) -> float:
-    """Largest difference of float32 from float64 over a few batches."""
-    batches = [images_for(name, seed=seed) for seed in range(6)]
+    """Difference of float32 from float64, the median over a few batches.
+
+    Not the largest: a channel that is almost constant in a batch, or a ReLU that rounding flips, outweighs all else.
+    """
+    batches = [images_for(name, seed=seed) for seed in range(9)]
     single, double = ([m.train(training)(batch.to(d)) for batch in batches] for m, d in in_both_precisions(model))
-    return max(map(relative_difference, single, double))
+    return median(map(relative_difference, single, double))
 
 
 def error_of_all_tensors(model: nn.Module, name: str) -> float:
-    """The same in eval with the gradients; in train a ReLU that rounding flips outweighs all else in them."""
+    """The same in eval with the gradients; in train ReLUs that rounding flips are too many in them."""
     errors = []
-    for seed in range(2):
+    for seed in range(5):
         passes = [one_pass(m, images_for(name, seed=seed).to(d), False) for m, d in in_both_precisions(model)]
         errors.append(largest_difference(*passes))
-    return max(errors)
+    return median(errors)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -68,6 +68,20 @@ def test_compile_without_graph_breaks(training: bool, init: str):
 
 @of_dynamo
 @in_both_forms
+@pytest.mark.parametrize("frozen", [[], ["bn1.norm.weight"], ["bn1.norm.weight", "bn1.norm.bias"], None])
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_compile_where_layers_need_no_gradient(frozen: list[str] | None, context: type):
+    torch._dynamo.reset()
+    model = move(convert(trained())).eval()
+    for name in [name for name, _ in model.named_parameters()] if frozen is None else frozen:
+        model.get_parameter(name).requires_grad_(False)
+    with context():
+        found = torch.compile(deepcopy(model), fullgraph=True, backend="aot_eager")(images_for())
+        assert relative_difference(found.detach(), model(images_for()).detach()) < 1e-5
+
+
+@of_dynamo
+@in_both_forms
 def test_compile_with_inductor():
     if not shutil.which("g++") and not shutil.which("clang++"):
         pytest.skip("no C++ compiler was found, which torch.compile's inductor needs")

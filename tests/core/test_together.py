@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import pytest
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from acnorm.core import correlation
+from acnorm.core import correlation, together
+from acnorm.core import layer as layer_module
 from acnorm.core.convert import acnorm_layers, convert, revert
 from acnorm.core.fold import fold
-from acnorm.core.layer import ACNorm, without_recalibration
+from acnorm.core.layer import ACNorm
 from acnorm.core.together import work_alone, work_together
 from networks import images_for, move, relative_difference, trained
 
@@ -40,11 +42,9 @@ class Branches(nn.Module):
             for parameter in self.parameters():
                 parameter.normal_(0.5, 1.0, generator=generator)
         self.reentrant: bool | None = None
-        self.given: list[bool] = []
 
     def forward(self, features: Tensor, last: bool = False) -> Tensor:
         for layer in self.layers if last else self.layers[:-1]:
-            self.given.append(getattr(layer, "given", None) is not None)
             if self.reentrant is not None:
                 features = checkpoint(layer, features, use_reentrant=self.reentrant).tanh()
             else:
@@ -87,10 +87,33 @@ def alone(model: nn.Module) -> nn.Module:
 def test_together_is_as_alone_and_a_layer_not_used_gets_no_gradient(training: bool, init: str):
     model = move(convert(Branches(), init=init)).train(training)
     other = alone(model)
-    found = gradients(model)
-    assert_equal(found, gradients(other))
+    found, expected = gradients(model), gradients(other)
+    assert_equal(found, expected)
     assert found[-2:] == [None, None]
-    assert (set(model.given), set(other.given)) == ({True}, {False})
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_what_has_changed_is_computed_once_for_each_width(gradient: bool, monkeypatch: pytest.MonkeyPatch):
+    computed: list[tuple[int, ...]] = []
+
+    def counting(affine: Tensor, *others: Tensor, **options: float) -> correlation.Constant:
+        computed.append(tuple(affine.shape))
+        return correlation.constant_part(affine, *others, **options)
+
+    monkeypatch.setattr(together, "constant_part", counting)
+    monkeypatch.setattr(layer_module, "constant_part", counting)
+    model = convert(nn.Sequential(Branches(), nn.Linear(6, 9, dtype=torch.float64), nn.BatchNorm1d(9).double()))
+    with torch.set_grad_enabled(gradient):
+        model(features())
+        assert computed == [(4, 2, 6)]
+        model[0].layers[1].weight.data += 1
+        model(features())
+        assert computed == [(4, 2, 6), (1, 2, 6)]
+        model(features())
+        model[0](features())
+        assert len(computed) == 2
+        alone(model)[0](features())
+        assert computed[2:] == [(2, 6)] * 3
 
 
 @in_both_forms
@@ -115,15 +138,93 @@ def test_checkpointing_the_whole_network_or_none_saves_alike():
     assert_equal([output.detach(), inputs.grad, *(value.grad for value in other.parameters())], expected)
 
 
-def test_nothing_is_left_after_a_forward_or_an_error():
+def test_copies_and_files_hold_nothing_that_was_computed():
     model = convert(Branches())
     model(features())
-    assert all(layer.given is None for layer in model.layers)
-    with pytest.raises(ValueError, match="expected 2D or 3D input"):
-        model(torch.ones(2, 6, 1, 1))
-    assert all(layer.given is None for layer in model.layers)
-    copy = pickle.loads(pickle.dumps(deepcopy(model)))
-    assert_equal(gradients(copy), gradients(model))
+    copies = [deepcopy(model), pickle.loads(pickle.dumps(model))]
+    assert [layer.remembers() for copy in copies for layer in copy.layers] == [False] * 8
+    for copy in copies:
+        assert_equal(gradients(copy), gradients(alone(model)))
+    assert all("source" in key or "norm" in key or "extra" in key for key in model.layers.state_dict())
+
+
+class Changing(Branches):
+    """Changes its parameters in the middle of its forward."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        middle = super().forward(features)
+        for parameter in self.parameters():
+            parameter.data.mul_(1.1)
+        return super().forward(middle)
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_parameters_that_change_during_the_forward(gradient: bool):
+    model = convert(Changing())
+    other = alone(model)
+    with torch.set_grad_enabled(gradient):
+        for _ in range(2):
+            assert difference(model, other) < 1e-13
+
+
+def test_an_interrupted_forward_leaves_nothing_wrong():
+    model = convert(Branches())
+    hook = model.layers[2].register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model(features())
+    hook.remove()
+    move(model)
+    assert difference(model, alone(model)) < 1e-13
+    with torch.no_grad():
+        assert difference(model, alone(model)) < 1e-13
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_two_losses_of_one_forward_go_back_one_after_the_other():
+    class Halves(nn.Sequential):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            return self[0](images), self[1](images)
+
+    halves = convert(Halves(*Branches().layers[:2]))
+    for output in halves(features()):
+        output.square().sum().backward()
+
+
+def test_a_frozen_part_asks_for_no_gradient():
+    model = convert(nn.Sequential(*Branches().layers))
+    for layer in model[:3]:
+        layer.requires_grad_(False)
+    outputs = []
+    model[2].register_forward_hook(lambda _, __, output: outputs.append(output))
+    model(features().detach()).sum().backward()
+    assert [output.requires_grad for output in outputs] == [False]
+    assert model[3].weight.grad is not None
+
+
+def test_threads_do_not_disturb_each_other():
+    model = convert(nn.Sequential(*Branches().layers)).eval()
+    batches = [torch.randn(4, 6, dtype=torch.float64) for _ in range(2)]
+    state = deepcopy(model.state_dict())
+    with torch.no_grad():
+        expected = [model(batch) for batch in batches]
+
+    def repeat(place: int) -> bool:
+        with torch.no_grad():
+            return all(torch.equal(model(batches[place]), expected[place]) for _ in range(100))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(repeat, range(2))) == [True, True]
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+def test_training_after_inference_mode():
+    model = convert(Branches())
+    with torch.inference_mode():
+        model(torch.ones(3, 6, dtype=torch.float64))
+    assert_equal(gradients(model), gradients(alone(model)))
 
 
 def test_every_forward_sees_the_parameters_as_they_are():
@@ -167,16 +268,13 @@ def test_revert_and_fold_take_the_hooks_away_and_no_others(undo):
     model.register_forward_pre_hook(lambda *_: None)
     undo(convert(model))
     assert len(model._forward_hooks) == len(model._forward_pre_hooks) == 1
-    assert not model._forward_hooks_always_called
 
 
-def test_switched_off_and_in_evaluation_nothing_is_given():
-    model = convert(Branches()).eval()
-    with without_recalibration(model):
-        model(features())
-    with torch.no_grad():
-        model(features())
-    assert not any(model.given)
+def test_hooks_of_an_inner_converted_network_go_too():
+    inner = convert(Branches())
+    fold(nn.Sequential(inner, nn.Identity()))
+    assert not inner._forward_pre_hooks
+    assert "_acnorm_census" not in vars(inner)
 
 
 def test_a_gradient_asked_for_inside_a_forward_without_one():

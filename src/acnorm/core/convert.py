@@ -123,6 +123,8 @@ def convert(
         'ACNorm'
     """
     if state is not None:
+        if (trained, include, exclude, temperature, eps, init) != (None, "*", (), TEMPERATURE, EPS, "paper"):
+            raise ConversionError("state brings its own layers and options; give no others beside it.")
         return _rebuild(model, state)
     _refuse_unsuitable(model)
     found = _examine(model, trained, include=include, exclude=exclude)
@@ -220,6 +222,7 @@ def _examine(
     model: nn.Module, trained: Collection[str] | None, *, include: str | Sequence[str], exclude: str | Sequence[str]
 ) -> Census:
     layers = _norm_layers(model)
+    trained = (trained,) if isinstance(trained, str) else trained
     chosen, dropped = _patterns(include), _patterns(exclude)
     names = [name for _, aliases in layers.values() for name in aliases]
     unknown = [pattern for pattern in (*chosen, *dropped) if pattern != "*" and not _matches(names, (pattern,))]
@@ -275,9 +278,12 @@ def _rebuild(model: Model, state: Mapping[str, Tensor]) -> Model:
     _replace(model, wrapped)
     try:
         model.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         revert(model).load_state_dict(before)
-        raise ConversionError(f"the state dict does not fit the model: {error}") from None
+        what = " ".join(str(error).split())
+        raise ConversionError(
+            f"the state dict does not fit the model ({what}); build the network that it was saved from."
+        ) from None
     _remember(model, Census(tuple(notes)))
     return model
 
@@ -349,7 +355,8 @@ def _nothing_to_convert(model: nn.Module, found: Census) -> str:
     reasons = "; ".join(sorted({layer.reason or "" for layer in found.layers}))
     return (
         f"nothing to convert in {type(model).__name__} (found {listed}; {reasons}). "
-        "AC-Norm needs BatchNorm layers whose affine came from training: load the checkpoint before convert."
+        "AC-Norm needs BatchNorm layers whose affine came from training: load the checkpoint before convert, and let "
+        "include, exclude and trained leave some."
     )
 
 
@@ -372,5 +379,6 @@ def _remember(model: nn.Module, found: Census) -> None:
 
 
 def _forget(model: nn.Module) -> None:
-    model.__dict__.pop("_acnorm_census", None)
-    work_alone(model)
+    for module in model.modules():
+        module.__dict__.pop("_acnorm_census", None)
+        work_alone(module)

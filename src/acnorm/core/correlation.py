@@ -5,7 +5,7 @@ Everything is computed in float32 or wider, whatever the dtype of the parameters
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
 from typing import Any
 
 import torch
@@ -70,6 +70,8 @@ def channel_correlation(
         tensor([[0.2689, 0.7311],
                 [0.0000, 0.7311]])
     """
+    dtype = _wide(target_ratio.dtype)
+    target_ratio, source_ratio = target_ratio.to(dtype), source_ratio.to(dtype)
     low, high = kept_interval(target_ratio, source_ratio)
     sources = source_ratio[..., None, :]
     probability = torch.softmax((target_ratio[..., None] - sources).abs_().mul_(-1 / temperature), dim=-1)
@@ -110,11 +112,10 @@ def recalibrate(
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
     affine, source = torch.stack((weight, bias)), torch.stack((source_weight, source_bias))
-    merged = merge((weight, bias), constant_part(affine.detach(), source, temperature=temperature, eps=eps))
-    return merged[0], merged[1]
+    return merge(weight, bias, constant_part(affine.detach(), source, temperature=temperature, eps=eps))
 
 
-Constant = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Constant = tuple[Tensor, ...]
 
 
 @torch.no_grad()
@@ -142,70 +143,73 @@ def constant_part(
         [[1.0, 1.0], [0.0, 1.0]]
     """
     with torch.autocast(affine.device.type, enabled=False):
-        exact = _exact(affine)
-        affine = affine.to(exact)
+        affine = exact(affine)
         both = torch.stack((affine, source.to(affine)))
         ratios = affine_ratio(both[..., 0, :], both[..., 1, :], eps=eps)
         if affine.shape[-1] > DENSE_CHANNELS:
-            product, window = windowed_product(affine, *(ratios / temperature).unbind())
+            product, window = windowed_product(affine, *(ratio / temperature for ratio in ratios.unbind()))
             return product, *window
         correlation = channel_correlation(*ratios.unbind(), temperature=temperature)
         return affine @ correlation.mT, correlation
 
 
-def merge(affines: Sequence[Float[Tensor, " channel"]], constant: Constant) -> tuple[Float[Tensor, " channel"], ...]:
-    """Return v + C·v for the affines v = γ, β of one layer, or of several of equal width, with their gradient.
-
-    Args:
-        affines: γ and β of the first layer, of the second, …
-        constant: from ``constant_part``.
-
-    Returns:
-        As many merged affines. One that is not used gives its affine no gradient, as if it had not been here.
+def merge(
+    weight: Float[Tensor, " channel"], bias: Float[Tensor, " channel"], constant: Constant
+) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
+    """Return γ + Cγ and β + Cβ with their gradient, from what ``constant_part`` gave for γ and β.
 
     Examples:
         >>> weight, bias = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0])
         >>> affine = torch.stack((weight, bias))
-        >>> merge((weight, bias), constant_part(affine, affine, eps=0.0))
+        >>> merge(weight, bias, constant_part(affine, affine, eps=0.0))
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
-    merged: tuple[Tensor, ...] = _Merge.apply(len(constant), *constant, *affines)  # type: ignore[no-untyped-call]
-    return merged
+    product = constant[0]
+    affine = torch.stack((weight, bias)).to(product.dtype)
+    if not (torch.is_grad_enabled() and affine.requires_grad):
+        merged = affine + product
+    elif len(constant) == 2:
+        with torch.autocast(weight.device.type, enabled=False):
+            merged = torch.addmm(affine, affine, constant[1].T)
+    else:
+        merged = _WithWindow.apply(affine, *constant)  # type: ignore[no-untyped-call]
+    merged_weight, merged_bias = merged.to(_wide(weight.dtype)).unbind()
+    return merged_weight, merged_bias
 
 
-class _Merge(torch.autograd.Function):
+class _WithWindow(torch.autograd.Function):
     """v + C·v with C·v given; backward g + Cᵀ·g."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(parts: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        product, affines = tensors[0], tensors[parts:]
-        merged = torch.stack(affines).to(product.dtype) + product.reshape(len(affines), -1)
-        return merged.to(_wide(affines[0].dtype)).unbind()
+    def forward(affine: Tensor, product: Tensor, *window: Tensor) -> Tensor:  # noqa: ARG004
+        return affine + product
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:  # noqa: ARG004
-        parts, product, *others = inputs
-        ctx.parts, ctx.shape, ctx.exact, ctx.dtype = parts, product.shape, product.dtype, others[-1].dtype
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*others[: parts - 1])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG004
+        ctx.save_for_backward(*inputs[2:])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        constant = ctx.saved_tensors
-        nothing = torch.zeros_like(next(gradient for gradient in gradients if gradient is not None))
-        each = torch.stack([nothing if gradient is None else gradient for gradient in gradients])
-        gradient = each.to(ctx.exact).reshape(ctx.shape)
-        returned = gradient @ constant[0] if len(constant) == 1 else transposed_product(gradient, Window(*constant))
-        merged = (gradient + returned).to(ctx.dtype).reshape(each.shape).unbind()
-        used = [None if unused is None else value for value, unused in zip(merged, gradients, strict=True)]
-        return *[None] * (1 + ctx.parts), *used
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        window = Window(*ctx.saved_tensors)
+        return gradient + transposed_product(gradient, window), None, *(None for _ in window)
 
 
-def _exact(parameter: Tensor) -> torch.dtype:
-    # C is not continuous in the ratios: rounded to float32 they keep other channels now and then than exact ones do
-    return torch.float32 if parameter.device.type == "mps" else torch.float64
+# torch asks for it in every call, and working it out takes longer than the call
+_WithWindow.forward.__signature__ = inspect.signature(_WithWindow.forward)  # type: ignore[attr-defined]
+
+
+def exact(values: Tensor) -> Tensor:
+    """Return values in the dtype in which C is computed: float64 wherever the device has it.
+
+    C is not continuous in the ratios: rounded to float32 they keep other channels now and then than exact ones do.
+
+    Examples:
+        >>> exact(torch.ones(2)).dtype
+        torch.float64
+    """
+    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

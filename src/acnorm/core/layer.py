@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
@@ -15,9 +17,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acnorm.core.correlation import (
     EPS,
     TEMPERATURE,
+    Constant,
     affine_ratio,
     channel_correlation,
     constant_part,
+    exact,
     merge,
     recalibrate,
 )
@@ -26,6 +30,24 @@ Init = Literal["paper", "identity"]
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _SOURCE_BUFFERS = ("source_weight", "source_bias")
 _OFFSET_BUFFERS = ("weight_offset", "bias_offset")
+
+
+# A forward puts the merged affine in the place of the layer's own for its length: one thread at a time.
+_SWAPPING = threading.RLock()
+_HIDDEN_WEIGHT = (
+    "the weight of the wrapped layer is hidden by another tensor, as FullyShardedDataParallel (FSDP 1) does; "
+    "use DDP or FSDP 2 (torch.distributed.fsdp.fully_shard)."
+)
+
+
+@dataclass
+class _Memory:
+    """What a layer computed last: from which values, the constant part, and the merged affine without gradient."""
+
+    options: tuple[object, ...]
+    values: list[Tensor]
+    constant: Constant
+    merged: tuple[Tensor, Tensor] | None = None
 
 
 class ACNorm(nn.Module):
@@ -80,8 +102,7 @@ class ACNorm(nn.Module):
         self.temperature = float(temperature)
         self.affine_eps = float(eps)
         self.enabled = True
-        self._remembered: tuple[Any, list[Tensor], tuple[Tensor, Tensor]] | None = None
-        self.given: tuple[Tensor, Tensor] | None = None  # merged, for the length of a forward (acnorm.core.together)
+        self._memory: _Memory | None = None
         self.register_buffer("source_weight", weight.detach().clone())
         self.register_buffer("source_bias", bias.detach().clone())
         if init == "identity":
@@ -102,12 +123,17 @@ class ACNorm(nn.Module):
             >>> bool(torch.allclose(layer.merged_affine()[0], layer.weight))
             True
         """
+        if not self.can_compare():
+            return self._merge(self._constant_now())
+        if not self.remembers():
+            self.remember(self._constant_now())
+        memory = cast(_Memory, self._memory)
         target = cast(nn.BatchNorm2d, self.norm)
-        given = None if torch.compiler.is_compiling() else self.given
-        weight, bias = self._merge_alone() if given is None else given
-        if "weight_offset" in self._buffers:
-            weight, bias = weight - self.weight_offset, bias - self.bias_offset
-        return weight.to(target.weight.dtype), bias.to(target.bias.dtype)
+        if torch.is_grad_enabled() and (target.weight.requires_grad or target.bias.requires_grad):
+            return self._merge(memory.constant)
+        if memory.merged is None:
+            memory.merged = self._merge(memory.constant)
+        return memory.merged
 
     def correlation(self) -> Float[Tensor, "channel channel"]:
         """Return C as it stands, without gradient.
@@ -128,44 +154,89 @@ class ACNorm(nn.Module):
             True
         """
         with torch.no_grad():
-            target = affine_ratio(self.weight, self.bias, eps=self.affine_eps)
-            return target, affine_ratio(self.source_weight, self.source_bias, eps=self.affine_eps)
+            target = affine_ratio(exact(self.weight), exact(self.bias), eps=self.affine_eps)
+            return target, affine_ratio(exact(self.source_weight), exact(self.source_bias), eps=self.affine_eps)
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise ``input`` as the wrapped layer does, with the recalibrated affine."""
         if not self.enabled:
             return cast(Tensor, self.norm(input))
-        weight, bias = self._merged_again() if self._may_remember() else self.merged_affine()
-        affine = {"weight": weight, "bias": bias}
-        output = functional_call(self.norm, affine, (input,), tie_weights=False)
+        if torch.compiler.is_compiling():
+            return self._normalise(input)
+        with _SWAPPING:
+            return self._normalise(input)
+
+    def _normalise(self, input: Tensor) -> Tensor:
+        if "weight" in self.norm.__dict__:
+            raise RuntimeError(_HIDDEN_WEIGHT)
+        weight, bias = self.merged_affine()
+        output = functional_call(self.norm, {"weight": weight, "bias": bias}, (input,), tie_weights=False)
         return cast(Tensor, output)
 
-    def _merge_alone(self) -> tuple[Tensor, Tensor]:
+    def remembers(self) -> bool:
+        """Whether what C is made of holds the same values as when it was computed last, whatever changed them.
+
+        Examples:
+            >>> layer = ACNorm(nn.BatchNorm2d(8))
+            >>> _ = layer.merged_affine()
+            >>> layer.remembers()
+            True
+            >>> layer.weight.data[0] = 5
+            >>> layer.remembers()
+            False
+        """
+        memory = self._memory
+        if memory is None or not self.can_compare() or memory.options != self._options():
+            return False
+        return all(map(torch.equal, memory.values, self._values()))
+
+    def remember(self, constant: Constant) -> None:
+        """Take what ``constant_part`` gave for this layer as it is.
+
+        Examples:
+            >>> layer = ACNorm(nn.BatchNorm2d(8))
+            >>> affine = torch.stack((layer.weight.detach(), layer.bias.detach()))
+            >>> layer.remember(constant_part(affine, affine))
+            >>> layer.remembers()
+            True
+        """
+        self._memory = _Memory(self._options(), [value.detach().clone() for value in self._values()], constant)
+
+    def _constant_now(self) -> Constant:
         target = cast(nn.BatchNorm2d, self.norm)
         affine = torch.stack((target.weight.detach(), target.bias.detach()))
         source = torch.stack((self.source_weight, self.source_bias))
-        constant = constant_part(affine, source, temperature=self.temperature, eps=self.affine_eps)
-        with nullcontext() if torch.compiler.is_compiling() else _unseen_by_checkpointing():
-            merged = merge((target.weight, target.bias), constant)
-        return merged[0], merged[1]
+        return constant_part(affine, source, temperature=self.temperature, eps=self.affine_eps)
 
-    def _may_remember(self) -> bool:
+    def _merge(self, constant: Constant) -> tuple[Tensor, Tensor]:
+        target = cast(nn.BatchNorm2d, self.norm)
+        weight, bias = merge(target.weight, target.bias, constant)
+        if "weight_offset" in self._buffers:
+            weight, bias = weight - self.weight_offset, bias - self.bias_offset
+        return weight.to(target.weight.dtype), bias.to(target.bias.dtype)
+
+    def can_compare(self) -> bool:
+        """Whether the layer remembers at all: its values can be looked at without waiting for them.
+
+        Examples:
+            >>> ACNorm(nn.BatchNorm2d(8)).can_compare()
+            True
+        """
         # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values.
-        if torch.compiler.is_compiling() or torch.is_grad_enabled():
-            return False
         weight = self.norm._parameters.get("weight")
-        return type(weight) is nn.Parameter and weight.device.type == "cpu"
+        ordinary = type(weight) is nn.Parameter and weight.device.type == "cpu"
+        return ordinary and not torch.compiler.is_compiling()
 
-    def _merged_again(self) -> tuple[Tensor, Tensor]:
-        """The merged affine as last time if what it is made of holds the same values, whatever changed them."""
+    def _values(self) -> list[Tensor]:
         made_of = [self.norm.get_parameter("weight"), self.norm.get_parameter("bias"), *self._buffers.values()]
-        values = [value for value in made_of if value is not None]
-        options = (self.temperature, self.affine_eps, *(value.dtype for value in values))
-        kept = self._remembered
-        if kept is None or kept[0] != options or not all(map(torch.equal, kept[1], values)):
-            weight, bias = self.merged_affine()
-            kept = self._remembered = (options, [value.clone() for value in values], (weight.detach(), bias.detach()))
-        return kept[2]
+        return [value for value in made_of if value is not None]
+
+    def _options(self) -> tuple[object, ...]:
+        # what was made in inference mode cannot take part in training
+        return self.temperature, self.affine_eps, self.norm.weight.dtype, torch.is_inference_mode_enabled()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_memory": None}
 
     def extra_repr(self) -> str:
         """Show the options."""
@@ -207,7 +278,11 @@ class ACNorm(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take temperature and eps from a saved state."""
-        self.temperature, self.affine_eps = (float(value) for value in state)
+        if state.shape != (2,):
+            raise ValueError(f"the options of an ACNorm are temperature and eps; the state has {state.tolist()}.")
+        temperature, eps = state.tolist()
+        _check_options(temperature, eps, self.init)
+        self.temperature, self.affine_eps = temperature, eps
 
     def _register_offsets(self) -> None:
         source = (self.source_weight, self.source_bias)
@@ -216,20 +291,7 @@ class ACNorm(nn.Module):
             self.register_buffer(name, merged - own.to(merged.dtype))
 
 
-_OWN = {"norm", "temperature", "affine_eps", "enabled", "given", "training", *_SOURCE_BUFFERS, *_OFFSET_BUFFERS}
-
-
-@contextmanager
-def _unseen_by_checkpointing() -> Iterator[None]:
-    """Save tensors for the gradient without telling activation checkpointing.
-
-    It counts them, and a layer that was given its merged affine in the forward has to merge alone in the recomputation.
-    """
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
-    with ExitStack() as stack:
-        with suppress(RuntimeError):  # the transforms of torch.func have neither such hooks nor checkpointing
-            stack.enter_context(hooks)
-        yield
+_OWN = {"norm", "temperature", "affine_eps", "enabled", "training", *_SOURCE_BUFFERS, *_OFFSET_BUFFERS}
 
 
 def why_not(norm: nn.Module) -> str | None:

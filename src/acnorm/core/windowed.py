@@ -65,10 +65,10 @@ def windowed_product(
         >>> windowed_product(torch.ones(1, 2), ratio, ratio)[0]
         tensor([[0.7311, 0.7311]])
     """
-    ordered, order = source.sort()
+    target, (ordered, order) = target.contiguous(), source.sort()
     # beyond the ends: so far that its weight is zero, and finite, so that differences are no NaN
     edges = pad(ordered, (1, 1), value=torch.finfo(ordered.dtype).max / 4)
-    low_edge, high_edge = kept_interval(target, source)
+    low_edge, high_edge = (edge.contiguous() for edge in kept_interval(target, source))
     middle = torch.searchsorted(ordered, target, right=True)
     # min and max: rounding may put the mirror image of s_i on the wrong side of t_i
     low = torch.minimum(torch.searchsorted(ordered, low_edge), middle)
@@ -128,10 +128,10 @@ def _decayed_sums(upward: Tensor, downward: Tensor, source: Tensor) -> tuple[Ten
 
     Where all exp(s) fit in a float64, gaps over 50 being cut to 50, these are two cumulative sums.
     """
-    position = (source[..., 1:] - source[..., :-1]).clamp_(max=FAR)
+    position = (source[..., 1:] - source[..., :-1]).clamp(max=FAR)
     if _can_look(source) and source.shape[-1] > 1:
         position = pad(position.cumsum(-1), (1, 0))
-        if float(position[..., -1].max()) < WIDEST:
+        if _below(WIDEST, position[..., -1]):
             growth = torch.exp(position - position[..., -1:] / 2)[..., None, :]
             before = (upward * growth).cumsum(-1) / growth
             behind = (downward / growth).flip(-1).cumsum(-1).flip(-1) * growth
@@ -143,6 +143,13 @@ def _can_look(source: Tensor) -> bool:
     # not at values that are on a GPU, which would wait for it, nor at those of a tensor that is traced
     looks = source.dtype == torch.float64 and source.device.type == "cpu" and type(source) is Tensor
     return looks and not torch.compiler.is_compiling()
+
+
+def _below(limit: float, values: Tensor) -> bool:
+    try:
+        return float(values.max()) < limit
+    except RuntimeError:  # a batch of torch.func.vmap, which has no single value
+        return False
 
 
 def _doubled_sums(upward: Tensor, downward: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
