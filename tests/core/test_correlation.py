@@ -198,7 +198,7 @@ def test_permuting_the_channels_permutes_the_result():
 
 CHECKED = {
     function.__name__: jaxtyping.jaxtyped(typechecker=beartype.beartype)(function)
-    for function in (affine_ratio, channel_correlation, recalibrate, correlation.constant_part, correlation.merge)
+    for function in (affine_ratio, channel_correlation, recalibrate, correlation.merged_apart, correlation.merge)
 } | {
     function.__name__: jaxtyping.jaxtyped(typechecker=beartype.beartype)(function)
     for function in (windowed.kept_interval, windowed.windowed_product, windowed.transposed_product)
@@ -216,8 +216,8 @@ def test_shapes_are_those_of_the_annotations(dtype: torch.dtype):
     product, window = CHECKED["windowed_product"](values, *ratios)
     assert product.shape == CHECKED["transposed_product"](values, window).shape == (4, 7)
     layers = torch.stack((torch.stack(affines[:2]), torch.stack(affines[2:])))
-    constant = CHECKED["constant_part"](layers, layers)
-    CHECKED["merge"](*affines[:2], tuple(part[0] for part in constant))
+    constant = CHECKED["merged_apart"](layers, layers)
+    CHECKED["merge"](*affines[:2], *(part[0] for part in constant))
 
 
 def test_wrong_shapes_are_caught_by_the_annotations():

@@ -96,12 +96,12 @@ def test_together_is_as_alone_and_a_layer_not_used_gets_no_gradient(training: bo
 def test_what_has_changed_is_computed_once_for_each_width(gradient: bool, monkeypatch: pytest.MonkeyPatch):
     computed: list[tuple[int, ...]] = []
 
-    def counting(affine: Tensor, *others: Tensor, **options: float) -> correlation.Constant:
+    def counting(affine: Tensor, *others: Tensor, **options: float) -> tuple[Tensor, ...]:
         computed.append(tuple(affine.shape))
-        return correlation.constant_part(affine, *others, **options)
+        return correlation.merged_apart(affine, *others, **options)
 
-    monkeypatch.setattr(together, "constant_part", counting)
-    monkeypatch.setattr(layer_module, "constant_part", counting)
+    monkeypatch.setattr(together, "merged_apart", counting)
+    monkeypatch.setattr(layer_module, "merged_apart", counting)
     model = convert(nn.Sequential(Branches(), nn.Linear(6, 9, dtype=torch.float64), nn.BatchNorm1d(9).double()))
     with torch.set_grad_enabled(gradient):
         model(features())
@@ -183,14 +183,56 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_two_losses_of_one_forward_go_back_one_after_the_other():
-    class Halves(nn.Sequential):
-        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-            return self[0](images), self[1](images)
+class Halves(nn.Sequential):
+    """Two layers side by side."""
 
-    halves = convert(Halves(*Branches().layers[:2]))
-    for output in halves(features()):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self[0](images), self[1](images)
+
+
+@in_both_forms
+def test_two_losses_of_one_forward_go_back_one_after_the_other():
+    model = convert(Halves(*Branches().layers[:2]))
+    for output in model(features()):
         output.square().sum().backward()
+    other = alone(model)
+    other.zero_grad()
+    sum(output.square().sum() for output in other(features())).backward()
+    assert_equal([value.grad for value in model.parameters()], [value.grad for value in other.parameters()])
+
+
+@in_both_forms
+def test_gradients_add_up_over_forwards_with_the_same_parameters():
+    model = convert(Branches())
+    once = [value.clone() for value in gradients(model)[2:] if value is not None]
+    for _ in range(2):
+        (model(features()) * UPWARD).sum().backward()
+    thrice = [value.grad for value in model.parameters() if value.grad is not None]
+    assert_equal(thrice, [3 * value for value in once])
+
+
+def test_a_parameter_that_replaces_another_of_equal_values_gets_its_gradient():
+    model = convert(Branches())
+    expected = gradients(model)
+    for layer in model.layers:
+        layer.norm.weight = nn.Parameter(layer.weight.detach().clone())
+    assert_equal(gradients(model), expected)
+
+
+def test_freezing_and_thawing_between_forwards():
+    model = convert(Branches())
+    expected = gradients(model)
+    model.requires_grad_(False)
+    assert not model(features().detach()).requires_grad
+    model.requires_grad_(True)
+    assert_equal(gradients(model), expected)
+
+
+@in_both_forms
+def test_a_batch_of_inputs_by_vmap():
+    model = convert(Branches()).eval()
+    several = torch.stack((features().detach(), 2 * features().detach()))
+    assert_equal(list(torch.func.vmap(model)(several).detach()), [model(images).detach() for images in several])
 
 
 def test_a_frozen_part_asks_for_no_gradient():

@@ -6,6 +6,7 @@ Everything is computed in float32 or wider, whatever the dtype of the parameters
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -112,21 +113,18 @@ def recalibrate(
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
     affine, source = torch.stack((weight, bias)), torch.stack((source_weight, source_bias))
-    return merge(weight, bias, constant_part(affine.detach(), source, temperature=temperature, eps=eps))
-
-
-Constant = tuple[Tensor, ...]
+    return merge(weight, bias, *merged_apart(affine.detach(), source, temperature=temperature, eps=eps))
 
 
 @torch.no_grad()
-def constant_part(
+def merged_apart(
     affine: Float[Tensor, "*layers 2 channel"],
     source: Float[Tensor, "*layers 2 channel"],
     *,
     temperature: float = TEMPERATURE,
     eps: float = EPS,
-) -> Constant:
-    """Return what ``merge`` needs of C, for one layer or for several of equal width side by side.
+) -> tuple[Tensor, ...]:
+    """Return v + C·v for v = γ_t, β_t without gradient, for one layer or for several of equal width side by side.
 
     Args:
         affine: γ_t and β_t.
@@ -135,12 +133,13 @@ def constant_part(
         eps: of the affine ratio.
 
     Returns:
-        C·v for v = γ_t, β_t, and C; above ``DENSE_CHANNELS`` channels the parts of its window in the place of C.
+        v + C·v in the shape of ``affine``, and what ``merge`` needs to give it its gradient: C, or above
+        ``DENSE_CHANNELS`` channels the parts of its window.
 
     Examples:
         >>> affine = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
-        >>> constant_part(affine.half(), affine.half(), temperature=1e-3)[0].tolist()
-        [[1.0, 1.0], [0.0, 1.0]]
+        >>> merged_apart(affine.half(), affine.half(), temperature=1e-3)[0].tolist()
+        [[2.0, 2.0], [0.0, 2.0]]
     """
     with torch.autocast(affine.device.type, enabled=False):
         affine = exact(affine)
@@ -148,56 +147,105 @@ def constant_part(
         ratios = affine_ratio(both[..., 0, :], both[..., 1, :], eps=eps)
         if affine.shape[-1] > DENSE_CHANNELS:
             product, window = windowed_product(affine, *(ratio / temperature for ratio in ratios.unbind()))
-            return product, *window
+            return affine + product, *window
         correlation = channel_correlation(*ratios.unbind(), temperature=temperature)
-        return affine @ correlation.mT, correlation
+        return affine + affine @ correlation.mT, correlation
 
 
 def merge(
-    weight: Float[Tensor, " channel"], bias: Float[Tensor, " channel"], constant: Constant
+    weight: Float[Tensor, " channel"],
+    bias: Float[Tensor, " channel"],
+    merged: Float[Tensor, "2 channel"],
+    *constant: Tensor,
 ) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
-    """Return γ + Cγ and β + Cβ with their gradient, from what ``constant_part`` gave for γ and β.
+    """Return γ + Cγ and β + Cβ with their gradient, from what ``merged_apart`` gave for γ and β.
 
     Examples:
         >>> weight, bias = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0])
         >>> affine = torch.stack((weight, bias))
-        >>> merge(weight, bias, constant_part(affine, affine, eps=0.0))
+        >>> merge(weight, bias, *merged_apart(affine, affine, eps=0.0))
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
-    product = constant[0]
-    affine = torch.stack((weight, bias)).to(product.dtype)
-    if not (torch.is_grad_enabled() and affine.requires_grad):
-        merged = affine + product
-    elif len(constant) == 2:
-        with torch.autocast(weight.device.type, enabled=False):
-            merged = torch.addmm(affine, affine, constant[1].T)
+    if torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad):
+        merged_weight, merged_bias = _Merge.apply(weight, bias, merged, *constant)  # type: ignore[no-untyped-call]
     else:
-        merged = _WithWindow.apply(affine, *constant)  # type: ignore[no-untyped-call]
-    merged_weight, merged_bias = merged.to(_wide(weight.dtype)).unbind()
+        merged_weight, merged_bias = merged.to(_wide(weight.dtype)).unbind()
     return merged_weight, merged_bias
 
 
-class _WithWindow(torch.autograd.Function):
-    """v + C·v with C·v given; backward g + Cᵀ·g."""
+class _Merge(torch.autograd.Function):
+    """v + C·v as it is given; backward g + Cᵀ·g."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(affine: Tensor, product: Tensor, *window: Tensor) -> Tensor:  # noqa: ARG004
-        return affine + product
+    def forward(weight: Tensor, bias: Tensor, merged: Tensor, *constant: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG004
+        return merged.to(_wide(weight.dtype)).unbind()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG004
-        ctx.save_for_backward(*inputs[2:])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: object) -> None:  # noqa: ARG004
+        weight, _, merged, *constant = inputs
+        ctx.dtype, ctx.exact = weight.dtype, merged.dtype
+        ctx.save_for_backward(*constant)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        window = Window(*ctx.saved_tensors)
-        return gradient + transposed_product(gradient, window), None, *(None for _ in window)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        constant = ctx.saved_tensors
+        returned = _returned(torch.stack(gradients).to(ctx.exact), constant)
+        return *returned.to(ctx.dtype).unbind(), *[None] * (1 + len(constant))
 
 
 # torch asks for it in every call, and working it out takes longer than the call
-_WithWindow.forward.__signature__ = inspect.signature(_WithWindow.forward)  # type: ignore[attr-defined]
+_Merge.forward.__signature__ = inspect.signature(_Merge.forward)  # type: ignore[attr-defined]
+
+
+def merge_together(
+    affines: Sequence[Float[Tensor, " channel"]], merged: Float[Tensor, "layer 2 channel"], *constant: Tensor
+) -> tuple[Float[Tensor, " channel"], ...]:
+    """Do what ``merge`` does for several layers of equal width, with one step of the gradient for all of them.
+
+    Args:
+        affines: γ and β of the first layer, of the second, …
+        merged: from ``merged_apart``, as ``constant`` is.
+
+    Returns:
+        As many merged affines. One that is not used gives its affine no gradient, and parts of them may go backward
+        one after the other.
+
+    Examples:
+        >>> weight, bias = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0])
+        >>> affine = torch.stack((weight, bias))[None]
+        >>> merge_together((weight, bias), *merged_apart(affine, affine, eps=0.0))
+        (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
+    """
+    result: tuple[Tensor, ...] = _MergeTogether.apply(merged, constant, *affines)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _MergeTogether(torch.autograd.Function):
+    """As ``_Merge``. No tensor is saved by autograd, which would drop it after a first backward."""
+
+    @staticmethod
+    def forward(ctx: Any, merged: Tensor, constant: tuple[Tensor, ...], *affines: Tensor) -> tuple[Tensor, ...]:
+        ctx.constant, ctx.exact, ctx.dtype = constant, merged.dtype, affines[0].dtype
+        ctx.set_materialize_grads(False)
+        return merged.to(_wide(ctx.dtype)).flatten(0, 1).unbind()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        nothing = torch.zeros_like(next(gradient for gradient in gradients if gradient is not None))
+        each = torch.stack([nothing if gradient is None else gradient for gradient in gradients])
+        returned = _returned(each.to(ctx.exact).view(-1, 2, each.shape[-1]), ctx.constant)
+        merged = returned.to(ctx.dtype).flatten(0, 1).unbind()
+        used = (None if unused is None else value for value, unused in zip(merged, gradients, strict=True))
+        return None, None, *used
+
+
+def _returned(gradient: Tensor, constant: Sequence[Tensor]) -> Tensor:
+    if len(constant) > 1:
+        return gradient + transposed_product(gradient, Window(*constant))
+    with torch.autocast(gradient.device.type, enabled=False):
+        return gradient + gradient @ constant[0]
 
 
 def exact(values: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -17,12 +17,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acnorm.core.correlation import (
     EPS,
     TEMPERATURE,
-    Constant,
     affine_ratio,
     channel_correlation,
-    constant_part,
     exact,
     merge,
+    merged_apart,
     recalibrate,
 )
 
@@ -42,12 +41,16 @@ _HIDDEN_WEIGHT = (
 
 @dataclass
 class _Memory:
-    """What a layer computed last: from which values, the constant part, and the merged affine without gradient."""
+    """What ``merged_apart`` gave for a layer last, from which values, and the merged affine with and without gradient.
+
+    ``learning`` is there only where it was made with other layers: it must outlast a backward.
+    """
 
     options: tuple[object, ...]
-    values: list[Tensor]
-    constant: Constant
-    merged: tuple[Tensor, Tensor] | None = None
+    made_from: tuple[Tensor, ...]
+    parts: tuple[Tensor, ...]
+    learning: tuple[Tensor, Tensor] | None = None
+    constant: tuple[Tensor, Tensor] | None = None
 
 
 class ACNorm(nn.Module):
@@ -124,16 +127,25 @@ class ACNorm(nn.Module):
             True
         """
         if not self.can_compare():
-            return self._merge(self._constant_now())
+            return self._finish(self._merge(self._parts_now()))
         if not self.remembers():
-            self.remember(self._constant_now())
+            self.remember([value.detach().clone() for value in self._values()], self._parts_now())
         memory = cast(_Memory, self._memory)
-        target = cast(nn.BatchNorm2d, self.norm)
-        if torch.is_grad_enabled() and (target.weight.requires_grad or target.bias.requires_grad):
-            return self._merge(memory.constant)
-        if memory.merged is None:
-            memory.merged = self._merge(memory.constant)
-        return memory.merged
+        if self.learns():
+            return self._finish(memory.learning or self._merge(memory.parts))
+        if memory.constant is None:
+            memory.constant = self._merge(memory.parts)
+        return self._finish(memory.constant)
+
+    def learns(self) -> bool:
+        """Whether a forward now would ask for the gradient of the affine.
+
+        Examples:
+            >>> ACNorm(nn.BatchNorm2d(8).requires_grad_(False)).learns()
+            False
+        """
+        affine = self._affine()
+        return torch.is_grad_enabled() and (affine["weight"].requires_grad or affine["bias"].requires_grad)
 
     def correlation(self) -> Float[Tensor, "channel channel"]:
         """Return C as it stands, without gradient.
@@ -188,32 +200,26 @@ class ACNorm(nn.Module):
         memory = self._memory
         if memory is None or not self.can_compare() or memory.options != self._options():
             return False
-        return all(map(torch.equal, memory.values, self._values()))
+        return all(map(torch.equal, memory.made_from, self._values()))
 
-    def remember(self, constant: Constant) -> None:
-        """Take what ``constant_part`` gave for this layer as it is.
+    def remember(
+        self, made_from: Sequence[Tensor], parts: tuple[Tensor, ...], learning: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """Keep what ``merged_apart`` gave for γ_t, β_t, γ_s and β_s.
+
+        Args:
+            made_from: copies of these four.
+            parts: what ``merged_apart`` gave.
+            learning: the merged weight and bias with their gradient, where they are made already.
 
         Examples:
             >>> layer = ACNorm(nn.BatchNorm2d(8))
             >>> affine = torch.stack((layer.weight.detach(), layer.bias.detach()))
-            >>> layer.remember(constant_part(affine, affine))
+            >>> layer.remember([*affine, *affine], merged_apart(affine, affine))
             >>> layer.remembers()
             True
         """
-        self._memory = _Memory(self._options(), [value.detach().clone() for value in self._values()], constant)
-
-    def _constant_now(self) -> Constant:
-        target = cast(nn.BatchNorm2d, self.norm)
-        affine = torch.stack((target.weight.detach(), target.bias.detach()))
-        source = torch.stack((self.source_weight, self.source_bias))
-        return constant_part(affine, source, temperature=self.temperature, eps=self.affine_eps)
-
-    def _merge(self, constant: Constant) -> tuple[Tensor, Tensor]:
-        target = cast(nn.BatchNorm2d, self.norm)
-        weight, bias = merge(target.weight, target.bias, constant)
-        if "weight_offset" in self._buffers:
-            weight, bias = weight - self.weight_offset, bias - self.bias_offset
-        return weight.to(target.weight.dtype), bias.to(target.bias.dtype)
+        self._memory = _Memory(self._options(), tuple(made_from), parts, learning)
 
     def can_compare(self) -> bool:
         """Whether the layer remembers at all: its values can be looked at without waiting for them.
@@ -223,17 +229,37 @@ class ACNorm(nn.Module):
             True
         """
         # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values.
-        weight = self.norm._parameters.get("weight")
-        ordinary = type(weight) is nn.Parameter and weight.device.type == "cpu"
-        return ordinary and not torch.compiler.is_compiling()
+        weight = self._affine().get("weight")
+        return type(weight) is nn.Parameter and weight.is_cpu and not torch.compiler.is_compiling()
 
-    def _values(self) -> list[Tensor]:
-        made_of = [self.norm.get_parameter("weight"), self.norm.get_parameter("bias"), *self._buffers.values()]
-        return [value for value in made_of if value is not None]
+    def _affine(self) -> dict[str, Tensor]:
+        # past nn.Module's look-up of attributes: this is asked for several times a forward
+        return cast(dict[str, Tensor], cast(nn.Module, self._modules["norm"])._parameters)
+
+    def _values(self) -> tuple[Tensor, ...]:
+        target, source = self._affine(), cast(dict[str, Tensor], self._buffers)
+        return target["weight"], target["bias"], source["source_weight"], source["source_bias"]
 
     def _options(self) -> tuple[object, ...]:
-        # what was made in inference mode cannot take part in training
-        return self.temperature, self.affine_eps, self.norm.weight.dtype, torch.is_inference_mode_enabled()
+        # what was made in inference mode cannot take part in training; the gradient goes to one pair of parameters
+        weight, bias = self._affine()["weight"], self._affine()["bias"]
+        learning = id(weight), id(bias), weight.requires_grad, bias.requires_grad
+        return self.temperature, self.affine_eps, weight.dtype, torch.is_inference_mode_enabled(), *learning
+
+    def _parts_now(self) -> tuple[Tensor, ...]:
+        weight, bias, source_weight, source_bias = self._values()
+        affine, source = torch.stack((weight.detach(), bias.detach())), torch.stack((source_weight, source_bias))
+        return merged_apart(affine, source, temperature=self.temperature, eps=self.affine_eps)
+
+    def _merge(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        return merge(self._affine()["weight"], self._affine()["bias"], *parts)
+
+    def _finish(self, merged: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        weight, bias = merged
+        if "weight_offset" in self._buffers:
+            weight, bias = weight - self.weight_offset, bias - self.bias_offset
+        dtype = self._affine()["weight"].dtype
+        return weight.to(dtype), bias.to(dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_memory": None}
