@@ -182,8 +182,17 @@ class ACNorm(nn.Module):
         if "weight" in self.norm.__dict__:
             raise RuntimeError(_HIDDEN_WEIGHT)
         weight, bias = self.merged_affine()
-        output = functional_call(self.norm, {"weight": weight, "bias": bias}, (input,), tie_weights=False)
-        return cast(Tensor, output)
+        if torch.compiler.is_compiling():
+            affine = {"weight": weight, "bias": bias}
+            return cast(Tensor, functional_call(self.norm, affine, (input,), tie_weights=False))
+        # what functional_call does, in a third of its time
+        affine = self._affine()
+        own = affine["weight"], affine["bias"]
+        affine["weight"], affine["bias"] = weight, bias
+        try:
+            return cast(Tensor, self.norm(input))
+        finally:
+            affine["weight"], affine["bias"] = own
 
     def remembers(self) -> bool:
         """Whether what C is made of holds the same values as when it was computed last, whatever changed them.
@@ -259,7 +268,7 @@ class ACNorm(nn.Module):
         if "weight_offset" in self._buffers:
             weight, bias = weight - self.weight_offset, bias - self.bias_offset
         dtype = self._affine()["weight"].dtype
-        return weight.to(dtype), bias.to(dtype)
+        return (weight, bias) if weight.dtype == dtype else (weight.to(dtype), bias.to(dtype))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_memory": None}

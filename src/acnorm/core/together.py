@@ -46,7 +46,8 @@ def work_alone(model: nn.Module) -> None:
 
 
 def _compute_together(model: nn.Module, _: Any) -> None:
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    # without gradient little changes between forwards, and to look twice at every layer costs more than it saves
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return
     alike = defaultdict(list)
     for layer in model.modules():
