@@ -237,9 +237,12 @@ class ACNorm(nn.Module):
             >>> ACNorm(nn.BatchNorm2d(8)).can_compare()
             True
         """
-        # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values.
-        weight = self._affine().get("weight")
-        return type(weight) is nn.Parameter and weight.is_cpu and not torch.compiler.is_compiling()
+        # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values,
+        # and what is made inside a transform of torch.func does not outlast it.
+        weight, bias = self._affine()["weight"], self._affine()["bias"]
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return False
+        return type(weight) is type(bias) is nn.Parameter and weight.is_cpu and bias.is_cpu
 
     def _affine(self) -> dict[str, Tensor]:
         # past nn.Module's look-up of attributes: this is asked for several times a forward

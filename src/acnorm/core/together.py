@@ -47,7 +47,7 @@ def work_alone(model: nn.Module) -> None:
 
 def _compute_together(model: nn.Module, _: Any) -> None:
     # without gradient little changes between forwards, and to look twice at every layer costs more than it saves
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return
     alike = defaultdict(list)
     for layer in model.modules():
