@@ -84,21 +84,23 @@ def value(cell: Cell, runs: Path, split: str, metric: str) -> float:
     return float(metrics["splits"][split]["metrics"][metric]["value"])
 
 
-def differences(pairs: list[tuple[Path, Path]], metric: str) -> tuple[np.ndarray, tuple[float, float]]:
-    """AC-Norm minus BatchNorm on the test cases: one value a seed, and the 95 % interval over resampled cases.
+def differences(pairs: list[tuple[Path, Path]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """AC-Norm minus BatchNorm on the test cases, one column a metric: one row a seed, and one row a resample of cases.
 
     The same resampled cases are used for both methods and all seeds.
     """
     tables = [tuple(_test_cases(folder) for folder in pair) for pair in pairs]
-    point = np.array([_metric(acnorm, metric) - _metric(plain, metric) for plain, acnorm in tables])
     draw, cases = np.random.default_rng(0), len(tables[0][0])
     samples = []
     for _ in range(RESAMPLES):
         chosen = draw.integers(cases, size=cases)
-        each = [_metric(acnorm.iloc[chosen], metric) - _metric(plain.iloc[chosen], metric) for plain, acnorm in tables]
-        samples.append(np.mean(each))
-    low, high = np.nanpercentile(samples, (2.5, 97.5))
-    return point, (float(low), float(high))
+        samples.append(pd.DataFrame([_difference(*pair, chosen) for pair in tables]).mean())
+    return pd.DataFrame([_difference(*pair, np.arange(cases)) for pair in tables]), pd.DataFrame(samples)
+
+
+def _difference(plain: pd.DataFrame, acnorm: pd.DataFrame, chosen: np.ndarray) -> pd.Series:
+    before, after = (_metrics(table.iloc[chosen]) for table in (plain, acnorm))
+    return after - before
 
 
 def _test_cases(folder: Path) -> pd.DataFrame:
@@ -106,9 +108,9 @@ def _test_cases(folder: Path) -> pd.DataFrame:
     return table[table["split"] == "test"].sort_values("id")
 
 
-def _metric(table: pd.DataFrame, metric: str) -> float:
+def _metrics(table: pd.DataFrame) -> pd.Series:
     probabilities = table.filter(like="probability_").to_numpy(float)
-    return classification_metrics(table["label"].to_numpy(np.int64), probabilities)[metric]
+    return pd.Series(classification_metrics(table["label"].to_numpy(np.int64), probabilities))[list(METRICS)]
 
 
 def result_rows(runs: Path, seeds: int) -> list[dict[str, object]]:
@@ -123,9 +125,10 @@ def result_rows(runs: Path, seeds: int) -> list[dict[str, object]]:
         if not found:
             continue
         folders = [(plain.folder(runs), acnorm.folder(runs)) for plain, acnorm in found]
+        over_seeds, over_cases = differences(folders)
         for metric, title in METRICS.items():
             plain, acnorm = (np.array([value(pair[at], runs, "test", metric) for pair in found]) for at in (0, 1))
-            point, (low, high) = differences(folders, metric)
+            point, (low, high) = over_seeds[metric].to_numpy(), over_cases[metric].quantile([0.025, 0.975])
             rows.append(
                 {
                     "data": data,

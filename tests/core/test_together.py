@@ -9,6 +9,7 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 from acnorm.core import correlation, together
@@ -229,6 +230,80 @@ def test_freezing_and_thawing_between_forwards():
     assert not model(features().detach()).requires_grad
     model.requires_grad_(True)
     assert_equal(gradients(model), expected)
+
+
+@in_both_forms
+def test_hooks_of_parameters_that_a_loss_does_not_reach_are_not_called():
+    model = convert(Branches())
+    called: list[str] = []
+    for name, parameter in model.named_parameters():
+        parameter.register_hook(lambda _, name=name: called.append(name))
+        parameter.register_post_accumulate_grad_hook(lambda _, name=name: called.append(name))
+    model(features()).sum().backward()
+    assert sorted(called) == sorted(2 * [name for name, _ in model.named_parameters() if "layers.3" not in name])
+
+
+@in_both_forms
+def test_no_gradient_comes_of_none():
+    class Stop(torch.autograd.Function):
+        @staticmethod
+        def forward(_, images: Tensor) -> Tensor:
+            return images.clone()
+
+        @staticmethod
+        def backward(*_: object) -> None:
+            return None
+
+    model, other = convert(Branches()), torch.ones(1, requires_grad=True)
+    (Stop.apply(model(features())).sum() + other.sum()).backward()
+    assert [value.grad for value in model.parameters()] == [None] * 8
+
+
+@in_both_forms
+def test_a_batch_of_gradients():
+    model = convert(Branches())
+    parameters = list(model.parameters())[:6]
+    rows = torch.autograd.grad(
+        model(features())[0], parameters, torch.eye(6, dtype=torch.float64), is_grads_batched=True
+    )
+    for place in range(6):
+        one = torch.autograd.grad(model(features())[0, place], parameters)
+        assert_equal([row[place] for row in rows], list(one))
+
+
+@in_both_forms
+def test_another_forward_between_a_checkpointed_one_and_its_backward():
+    model = convert(Branches())
+    expected = gradients(alone(model))
+    model.reentrant = False
+    model.zero_grad()
+    inputs = features()
+    output = model(inputs)
+    with torch.inference_mode():
+        model(torch.ones(3, 6, dtype=torch.float64))
+    (output * UPWARD).sum().backward()
+    assert_equal([output.detach(), inputs.grad, *(value.grad for value in model.parameters())], expected)
+
+
+def test_what_merged_affine_gives_may_be_changed():
+    model = convert(Branches())
+    with torch.no_grad():
+        before = model(features())
+        model.layers[0].merged_affine()[0].zero_()
+        assert torch.equal(model(features()), before)
+
+
+def test_fake_tensors_leave_the_model_as_it_was():
+    model = convert(Branches()).eval()
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        model(torch.ones(3, 6, dtype=torch.float64))
+    assert difference(model, alone(model)) < 1e-13
+
+
+def test_symbolic_tracing_is_refused_rather_than_losing_the_recalibration():
+    model = convert(Branches())
+    with pytest.raises(TypeError, match=r"torch\.fx cannot trace AC-Norm.*call acnorm\.fold\(model\) first"):
+        torch.fx.symbolic_trace(nn.Sequential(*model.layers))
 
 
 @in_both_forms

@@ -5,7 +5,6 @@ Everything is computed in float32 or wider, whatever the dtype of the parameters
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -166,7 +165,9 @@ def merge(
         >>> merge(weight, bias, *merged_apart(affine, affine, eps=0.0))
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
-    if torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad):
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        merged_weight, merged_bias = _MergeSaving.apply(weight, bias, merged, *constant)  # type: ignore[no-untyped-call]
+    elif torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad):
         merged_weight, merged_bias = _Merge.apply(weight, bias, merged, *constant)  # type: ignore[no-untyped-call]
     else:
         merged_weight, merged_bias = merged.to(_wide(weight.dtype)).unbind()
@@ -174,7 +175,24 @@ def merge(
 
 
 class _Merge(torch.autograd.Function):
-    """v + C·v as it is given; backward g + Cᵀ·g."""
+    """v + C·v as it is given; backward g + Cᵀ·g.
+
+    Autograd saves nothing here, so activation checkpointing sees the same whether or not the constants were remembered.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, merged: Tensor, *constant: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG004
+        ctx.constant, ctx.dtype, ctx.exact = constant, weight.dtype, merged.dtype
+        ctx.set_materialize_grads(False)
+        return merged.to(_wide(weight.dtype)).unbind()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        return _returned(gradients, ctx.constant, ctx.exact, ctx.dtype)
+
+
+class _MergeSaving(torch.autograd.Function):
+    """The same for a compiler and for the transforms of torch.func, which want to see what is saved."""
 
     generate_vmap_rule = True
 
@@ -189,63 +207,25 @@ class _Merge(torch.autograd.Function):
         ctx.save_for_backward(*constant)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        constant = ctx.saved_tensors
-        returned = _returned(torch.stack(gradients).to(ctx.exact), constant)
-        return *returned.to(ctx.dtype).unbind(), *[None] * (1 + len(constant))
-
-
-# torch asks for it in every call, and working it out takes longer than the call
-_Merge.forward.__signature__ = inspect.signature(_Merge.forward)  # type: ignore[attr-defined]
-
-
-def merge_together(
-    affines: Sequence[Float[Tensor, " channel"]], merged: Float[Tensor, "layer 2 channel"], *constant: Tensor
-) -> tuple[Float[Tensor, " channel"], ...]:
-    """Do what ``merge`` does for several layers of equal width, with one step of the gradient for all of them.
-
-    Args:
-        affines: γ and β of the first layer, of the second, …
-        merged: from ``merged_apart``, as ``constant`` is.
-
-    Returns:
-        As many merged affines. One that is not used gives its affine no gradient, and parts of them may go backward
-        one after the other.
-
-    Examples:
-        >>> weight, bias = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0])
-        >>> affine = torch.stack((weight, bias))[None]
-        >>> merge_together((weight, bias), *merged_apart(affine, affine, eps=0.0))
-        (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
-    """
-    result: tuple[Tensor, ...] = _MergeTogether.apply(merged, constant, *affines)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _MergeTogether(torch.autograd.Function):
-    """As ``_Merge``. No tensor is saved by autograd, which would drop it after a first backward."""
-
-    @staticmethod
-    def forward(ctx: Any, merged: Tensor, constant: tuple[Tensor, ...], *affines: Tensor) -> tuple[Tensor, ...]:
-        ctx.constant, ctx.exact, ctx.dtype = constant, merged.dtype, affines[0].dtype
-        ctx.set_materialize_grads(False)
-        return merged.to(_wide(ctx.dtype)).flatten(0, 1).unbind()
-
-    @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        nothing = torch.zeros_like(next(gradient for gradient in gradients if gradient is not None))
-        each = torch.stack([nothing if gradient is None else gradient for gradient in gradients])
-        returned = _returned(each.to(ctx.exact).view(-1, 2, each.shape[-1]), ctx.constant)
-        merged = returned.to(ctx.dtype).flatten(0, 1).unbind()
-        used = (None if unused is None else value for value, unused in zip(merged, gradients, strict=True))
-        return None, None, *used
+        return _returned(gradients, ctx.saved_tensors, ctx.exact, ctx.dtype)
 
 
-def _returned(gradient: Tensor, constant: Sequence[Tensor]) -> Tensor:
+def _returned(
+    gradients: Sequence[Tensor | None], constant: Sequence[Tensor], exact: torch.dtype, dtype: torch.dtype
+) -> tuple[Tensor | None, ...]:
+    nothing: list[None] = [None] * (1 + len(constant))
+    given = next((gradient for gradient in gradients if gradient is not None), None)
+    if given is None:
+        return None, None, *nothing
+    both = [torch.zeros_like(given) if gradient is None else gradient for gradient in gradients]
+    gradient = torch.stack(both).to(exact)
     if len(constant) > 1:
-        return gradient + transposed_product(gradient, Window(*constant))
-    with torch.autocast(gradient.device.type, enabled=False):
-        return gradient + gradient @ constant[0]
+        gradient = gradient + transposed_product(gradient, Window(*constant))
+    else:
+        with torch.autocast(gradient.device.type, enabled=False):
+            gradient = gradient + gradient @ constant[0]
+    return *gradient.to(dtype).unbind(), *nothing
 
 
 def exact(values: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from acnorm.core.correlation import (
     EPS,
@@ -37,20 +38,17 @@ _HIDDEN_WEIGHT = (
     "the weight of the wrapped layer is hidden by another tensor, as FullyShardedDataParallel (FSDP 1) does; "
     "use DDP or FSDP 2 (torch.distributed.fsdp.fully_shard)."
 )
+_TRACED = "torch.fx cannot trace AC-Norm, whose affine depends on values; call acnorm.fold(model) first."
 
 
 @dataclass
 class _Memory:
-    """What ``merged_apart`` gave for a layer last, from which values, and the merged affine with and without gradient.
-
-    ``learning`` is there only where it was made with other layers: it must outlast a backward.
-    """
+    """What ``merged_apart`` gave for a layer last, from which values, and the affine where no gradient is asked."""
 
     options: tuple[object, ...]
     made_from: tuple[Tensor, ...]
     parts: tuple[Tensor, ...]
-    learning: tuple[Tensor, Tensor] | None = None
-    constant: tuple[Tensor, Tensor] | None = None
+    affine: tuple[Tensor, Tensor] | None = None
 
 
 class ACNorm(nn.Module):
@@ -126,26 +124,8 @@ class ACNorm(nn.Module):
             >>> bool(torch.allclose(layer.merged_affine()[0], layer.weight))
             True
         """
-        if not self.can_compare():
-            return self._finish(self._merge(self._parts_now()))
-        if not self.remembers():
-            self.remember([value.detach().clone() for value in self._values()], self._parts_now())
-        memory = cast(_Memory, self._memory)
-        if self.learns():
-            return self._finish(memory.learning or self._merge(memory.parts))
-        if memory.constant is None:
-            memory.constant = self._merge(memory.parts)
-        return self._finish(memory.constant)
-
-    def learns(self) -> bool:
-        """Whether a forward now would ask for the gradient of the affine.
-
-        Examples:
-            >>> ACNorm(nn.BatchNorm2d(8).requires_grad_(False)).learns()
-            False
-        """
-        affine = self._affine()
-        return torch.is_grad_enabled() and (affine["weight"].requires_grad or affine["bias"].requires_grad)
+        weight, bias = self._merged_affine()
+        return weight.clone(), bias.clone()
 
     def correlation(self) -> Float[Tensor, "channel channel"]:
         """Return C as it stands, without gradient.
@@ -181,7 +161,9 @@ class ACNorm(nn.Module):
     def _normalise(self, input: Tensor) -> Tensor:
         if "weight" in self.norm.__dict__:
             raise RuntimeError(_HIDDEN_WEIGHT)
-        weight, bias = self.merged_affine()
+        if isinstance(input, torch.fx.Proxy):
+            raise TypeError(_TRACED)
+        weight, bias = self._merged_affine()
         if torch.compiler.is_compiling():
             affine = {"weight": weight, "bias": bias}
             return cast(Tensor, functional_call(self.norm, affine, (input,), tie_weights=False))
@@ -193,6 +175,18 @@ class ACNorm(nn.Module):
             return cast(Tensor, self.norm(input))
         finally:
             affine["weight"], affine["bias"] = own
+
+    def _merged_affine(self) -> tuple[Tensor, Tensor]:
+        if not self.can_compare():
+            return self._finish(self._merge(self._parts_now()))
+        if not self.remembers():
+            self.remember([value.detach().clone() for value in self._values()], self._parts_now())
+        memory, own = cast(_Memory, self._memory), self._affine()
+        if torch.is_grad_enabled() and (own["weight"].requires_grad or own["bias"].requires_grad):
+            return self._finish(self._merge(memory.parts))
+        if memory.affine is None:
+            memory.affine = self._merge(memory.parts)
+        return self._finish(memory.affine)
 
     def remembers(self) -> bool:
         """Whether what C is made of holds the same values as when it was computed last, whatever changed them.
@@ -211,15 +205,8 @@ class ACNorm(nn.Module):
             return False
         return all(map(torch.equal, memory.made_from, self._values()))
 
-    def remember(
-        self, made_from: Sequence[Tensor], parts: tuple[Tensor, ...], learning: tuple[Tensor, Tensor] | None = None
-    ) -> None:
-        """Keep what ``merged_apart`` gave for γ_t, β_t, γ_s and β_s.
-
-        Args:
-            made_from: copies of these four.
-            parts: what ``merged_apart`` gave.
-            learning: the merged weight and bias with their gradient, where they are made already.
+    def remember(self, made_from: Sequence[Tensor], parts: tuple[Tensor, ...]) -> None:
+        """Keep what ``merged_apart`` gave for γ_t, β_t, γ_s and β_s, of which ``made_from`` are copies.
 
         Examples:
             >>> layer = ACNorm(nn.BatchNorm2d(8))
@@ -228,7 +215,7 @@ class ACNorm(nn.Module):
             >>> layer.remembers()
             True
         """
-        self._memory = _Memory(self._options(), tuple(made_from), parts, learning)
+        self._memory = _Memory(self._options(), tuple(made_from), parts)
 
     def can_compare(self) -> bool:
         """Whether the layer remembers at all: its values can be looked at without waiting for them.
@@ -238,11 +225,13 @@ class ACNorm(nn.Module):
             True
         """
         # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values,
-        # and what is made inside a transform of torch.func does not outlast it.
-        weight, bias = self._affine()["weight"], self._affine()["bias"]
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        # and what is made inside a transform of torch.func, or traced, does not outlast it.
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or torch._C._is_tracing():
             return False
-        return type(weight) is type(bias) is nn.Parameter and weight.is_cpu and bias.is_cpu
+        weight, bias = self._affine().get("weight"), self._affine().get("bias")
+        if not (type(weight) is type(bias) is nn.Parameter and weight.is_cpu and bias.is_cpu):
+            return False
+        return _get_current_dispatch_mode() is None
 
     def _affine(self) -> dict[str, Tensor]:
         # past nn.Module's look-up of attributes: this is asked for several times a forward
@@ -253,10 +242,8 @@ class ACNorm(nn.Module):
         return target["weight"], target["bias"], source["source_weight"], source["source_bias"]
 
     def _options(self) -> tuple[object, ...]:
-        # what was made in inference mode cannot take part in training; the gradient goes to one pair of parameters
-        weight, bias = self._affine()["weight"], self._affine()["bias"]
-        learning = id(weight), id(bias), weight.requires_grad, bias.requires_grad
-        return self.temperature, self.affine_eps, weight.dtype, torch.is_inference_mode_enabled(), *learning
+        # what was made in inference mode cannot take part in training
+        return self.temperature, self.affine_eps, self._affine()["weight"].dtype, torch.is_inference_mode_enabled()
 
     def _parts_now(self) -> tuple[Tensor, ...]:
         weight, bias, source_weight, source_bias = self._values()

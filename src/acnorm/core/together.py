@@ -3,7 +3,8 @@
 Layer by layer it takes some sixty small operations, whose start costs more than their work. As its forward begins, the
 network that ``convert`` was given does them once for all its layers of one width whose affine has changed, and the
 layers remember the result with the values that it was made from. Each compares them again before it uses the result,
-so that nothing can be stale.
+so that nothing can be stale, and has a gradient of its own: one shared by several layers would reach parameters that
+a loss does not depend on, whose hooks (those of DistributedDataParallel among them) must not be called.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.correlation import merge_together, merged_apart
+from acnorm.core.correlation import merged_apart
 from acnorm.core.layer import ACNorm
 
 
@@ -52,20 +53,16 @@ def _compute_together(model: nn.Module, _: Any) -> None:
     alike = defaultdict(list)
     for layer in model.modules():
         if isinstance(layer, ACNorm) and layer.enabled and layer.can_compare() and not layer.remembers():
-            weight = layer.weight
-            alike[weight.shape, weight.dtype, layer.temperature, layer.affine_eps, layer.learns()].append(layer)
-    for (*_, temperature, eps, learns), layers in alike.items():
-        affines = [value for layer in layers for value in (layer.weight, layer.bias)]
-        sources = [value for layer in layers for value in (layer.source_weight, layer.source_bias)]
-        target, source = (_side_by_side(values) for values in (affines, sources))
-        parts = merged_apart(target, source, temperature=temperature, eps=eps)
-        merged = merge_together(affines, *parts) if learns else None
-        rows = zip(*(part.unbind() for part in (target, source, *parts)), strict=True)
-        for at, (layer, (own_target, own_source, *own_parts)) in enumerate(zip(layers, rows, strict=True)):
-            learning = None if merged is None else (merged[2 * at], merged[2 * at + 1])
-            layer.remember((*own_target.unbind(), *own_source.unbind()), tuple(own_parts), learning)
+            alike[layer.weight.shape, layer.weight.dtype, layer.temperature, layer.affine_eps].append(layer)
+    with torch.no_grad():
+        for (*_, temperature, eps), layers in alike.items():
+            target = _side_by_side([value for layer in layers for value in (layer.weight, layer.bias)])
+            source = _side_by_side([value for layer in layers for value in (layer.source_weight, layer.source_bias)])
+            parts = merged_apart(target, source, temperature=temperature, eps=eps)
+            rows = zip(*(part.unbind() for part in (target, source, *parts)), strict=True)
+            for layer, (own_target, own_source, *own_parts) in zip(layers, rows, strict=True):
+                layer.remember((*own_target.unbind(), *own_source.unbind()), tuple(own_parts))
 
 
-@torch.no_grad()
 def _side_by_side(affines: list[Tensor]) -> Tensor:
     return torch.stack(affines).view(len(affines) // 2, 2, -1)

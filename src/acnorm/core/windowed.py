@@ -106,7 +106,7 @@ def transposed_product(
     order, source, places, weights = window
     channels = values.shape[-1]
     sums = values.new_zeros(*values.shape[:-1], 2 * channels + 2)
-    shares = (weights[..., None, :, :] * values[..., None, :]).flatten(-2)
+    shares = (weights[..., None, :, :] * values[..., None, :]).reshape(*values.shape[:-1], -1)
     sums = sums.scatter_add(-1, places[..., None, :].expand_as(shares), shares)
     # B[p] holds what q < p gave, so its gradient goes to them: up and down change places
     from_after, from_before = _decayed_sums(sums[..., channels + 1 : -1], sums[..., 1 : channels + 1], source)
