@@ -22,7 +22,10 @@ def test_what_is_written_is_read(tmp_path: Path):
     ("content", "message"),
     [
         ("{", "not a file of splits (Expecting property name"),
-        ("[]", "not a file of splits (no 'cases' from id to split); delete it to have the splits made anew"),
+        (
+            "[]",
+            "not a file of splits (no 'cases' from id to split); give one that acnorm wrote, or a new name to have the splits written there",
+        ),
         (
             '{"cases": {"a": "train", "x": "val", "y": "val", "z": "val", "w": "val"}}',
             "names 4 cases that the data lacks (w, x, y, ...) and lacks 1 cases of the data (b); delete it to have "

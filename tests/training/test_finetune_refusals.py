@@ -164,6 +164,18 @@ def test_overwrite_deletes_the_run_before(folder: Path, tmp_path: Path):
     assert not torch.equal(weights_of(run)["network.fc.weight"], first["network.fc.weight"])
 
 
+@pytest.mark.parametrize(("name", "file"), [("data", "eyes.npz"), ("weights", "model/model.safetensors")])
+def test_overwrite_does_not_delete_its_own_inputs(folder: Path, tmp_path: Path, name: str, file: str):
+    run = tmp_path / "run"
+    (run / file).parent.mkdir(parents=True)
+    (run / "config.yaml").touch()
+    (run / file).write_bytes(b"mine")
+    told = rf"--{name} .*: lies in --out .*run, which --overwrite deletes; move it or give another folder\.$"
+    with pytest.raises(UserError, match=told):
+        run_finetune(config(folder, out=run, overwrite=True, **{name: str(run / file)}))
+    assert (run / file).read_bytes() == b"mine"
+
+
 def test_a_fold_that_moves_the_output_fails_the_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)
     changes = {"method": "acnorm", "weights": folder / "weights.pth", "epochs": 1}

@@ -103,6 +103,14 @@ def test_a_class_that_the_run_does_not_know_is_refused(acnorm: Path, images: Pat
     assert not (tmp_path / "found.csv").exists()
 
 
+def test_nothing_but_a_table_is_overwritten(acnorm: Path, images: Path):
+    model = acnorm / "model" / "model.safetensors"
+    before = model.read_bytes()
+    with pytest.raises(UserError, match=r"model\.safetensors: predictions are a table; give a name that ends in \.csv"):
+        predict(acnorm, images, out=model, model=NETWORK, overwrite=True)
+    assert model.read_bytes() == before
+
+
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_without_out_the_table_is_in_the_run_under_the_name_of_the_data(
     acnorm: Path, images: Path, tmp_path: Path, kind: str

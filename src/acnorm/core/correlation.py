@@ -165,9 +165,11 @@ def merge(
         >>> merge(weight, bias, *merged_apart(affine, affine, eps=0.0))
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    learns = torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad)
+    compiling = torch.compiler.is_compiling()
+    if (compiling and learns) or (not compiling and torch._C._are_functorch_transforms_active()):
         merged_weight, merged_bias = _MergeSaving.apply(weight, bias, merged, *constant)  # type: ignore[no-untyped-call]
-    elif torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad):
+    elif learns:
         merged_weight, merged_bias = _Merge.apply(weight, bias, merged, *constant)  # type: ignore[no-untyped-call]
     else:
         merged_weight, merged_bias = merged.to(_wide(weight.dtype)).unbind()

@@ -12,6 +12,7 @@ from acnorm.data.case import SPLITS, Case
 from acnorm.data.problems import fault
 
 _ANEW = "delete it to have the splits made anew"
+_ANOTHER = "give one that acnorm wrote, or a new name to have the splits written there"
 
 
 def write_assignment(file: Path, assigned: dict[str, str], origin: str) -> None:
@@ -42,10 +43,10 @@ def _content(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise fault(file, f"not a file of splits ({error})", _ANEW) from None
+        raise fault(file, f"not a file of splits ({error})", _ANOTHER) from None
     cases = content.get("cases") if isinstance(content, dict) else None
     if not isinstance(cases, dict):
-        raise fault(file, "not a file of splits (no 'cases' from id to split)", _ANEW)
+        raise fault(file, "not a file of splits (no 'cases' from id to split)", _ANOTHER)
     return dict(content)
 
 

@@ -59,6 +59,8 @@ def run_finetune(config: FinetuneConfig) -> Result:
     first = getattr(rank_zero_only, "rank", 0) == 0
     if first:
         run.check_free(resume=config.resume, overwrite=config.overwrite)
+        if config.overwrite:
+            _keep_inputs(config, run)
     if config.resume:
         _check_same(config, run)
         if run.finished and first:
@@ -128,6 +130,16 @@ def _finish(
     }
     run.write_json("metrics.json", metrics)
     return metrics
+
+
+def _keep_inputs(config: FinetuneConfig, run: RunFolder) -> None:
+    for name in ("data", "weights", "splits"):
+        given = getattr(config, name)
+        if given is not None and Path(given).exists() and Path(given).resolve().is_relative_to(run.path.resolve()):
+            raise UserError(
+                f"--{name} {given}: lies in --out {config.out}, which --overwrite deletes; "
+                "move it or give another folder."
+            )
 
 
 def _start_folder(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> None:

@@ -55,6 +55,8 @@ def predict(
         if out is not None
         else folder.path / "predictions" / f"{data.name if data.is_dir() else data.stem}.csv"
     )
+    if target.suffix.lower() != ".csv":
+        raise UserError(f"--out {target}: predictions are a table; give a name that ends in .csv.")
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists; give --out another file, or --overwrite.")
     collection = _cases(data, format)
