@@ -146,6 +146,18 @@ def result_rows(runs: Path, seeds: int) -> list[dict[str, object]]:
     return _with_holm(rows)
 
 
+def cell_rows(cells: list[Cell], runs: Path) -> pd.DataFrame:
+    """One row a finished cell: its metrics on validation and test."""
+    rows = []
+    for cell in cells:
+        if (cell.folder(runs) / "metrics.json").is_file():
+            scores = {
+                f"{split}_{metric}": value(cell, runs, split, metric) for split in ("val", "test") for metric in METRICS
+            }
+            rows.append({"data": cell.data, "network": cell.model, "method": cell.method, "seed": cell.seed, **scores})
+    return pd.DataFrame(rows)
+
+
 def _spread(values: np.ndarray) -> str:
     return f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")
 
@@ -220,6 +232,7 @@ def main() -> None:
     rows = result_rows(options.runs, options.seeds)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(markdown(rows) + "\n", encoding="utf-8")
+    cell_rows(cells, options.runs).round(4).to_csv(options.out.with_name("batchnorm_vs_acnorm_cells.csv"), index=False)
     print(options.out)
 
 
