@@ -201,7 +201,7 @@ CHECKED = {
     for function in (affine_ratio, channel_correlation, recalibrate, correlation.merged_apart, correlation.merge)
 } | {
     function.__name__: jaxtyping.jaxtyped(typechecker=beartype.beartype)(function)
-    for function in (windowed.kept_interval, windowed.windowed_product, windowed.transposed_product)
+    for function in (windowed.kept_interval, windowed.windowed_product, windowed.add_transposed_product)
 }
 
 
@@ -214,7 +214,7 @@ def test_shapes_are_those_of_the_annotations(dtype: torch.dtype):
     CHECKED["recalibrate"](*affines)
     values = torch.stack(affines).to(ratios[0].dtype)
     product, window = CHECKED["windowed_product"](values, *ratios)
-    assert product.shape == CHECKED["transposed_product"](values, window).shape == (4, 7)
+    assert product.shape == CHECKED["add_transposed_product"](values, window).shape == (4, 7)
     layers = torch.stack((torch.stack(affines[:2]), torch.stack(affines[2:])))
     constant = CHECKED["merged_apart"](layers, layers)
     CHECKED["merge"](*affines[:2], *(part[0] for part in constant))

@@ -6,13 +6,13 @@ Everything is computed in float32 or wider, whatever the dtype of the parameters
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acnorm.core.windowed import Window, kept_interval, transposed_product, windowed_product
+from acnorm.core.windowed import Window, add_transposed_product, kept_interval, windowed_product
 
 EPS = 1e-5
 TEMPERATURE = 1.0
@@ -216,17 +216,18 @@ class _MergeSaving(torch.autograd.Function):
 def _returned(
     gradients: Sequence[Tensor | None], constant: Sequence[Tensor], exact: torch.dtype, dtype: torch.dtype
 ) -> tuple[Tensor | None, ...]:
-    nothing: list[None] = [None] * (1 + len(constant))
-    given = next((gradient for gradient in gradients if gradient is not None), None)
-    if given is None:
+    nothing = (None,) * (1 + len(constant))
+    weight, bias = gradients
+    if weight is None and bias is None:
         return None, None, *nothing
-    both = [torch.zeros_like(given) if gradient is None else gradient for gradient in gradients]
-    gradient = torch.stack(both).to(exact)
+    weight = torch.zeros_like(cast(Tensor, bias)) if weight is None else weight
+    bias = torch.zeros_like(weight) if bias is None else bias
+    gradient = torch.stack((weight, bias)).to(exact)
     if len(constant) > 1:
-        gradient = gradient + transposed_product(gradient, Window(*constant))
+        gradient = add_transposed_product(gradient, Window(*constant))
     else:
         with torch.autocast(gradient.device.type, enabled=False):
-            gradient = gradient + gradient @ constant[0]
+            gradient = torch.addmm(gradient, gradient, constant[0])
     return *gradient.to(dtype).unbind(), *nothing
 
 

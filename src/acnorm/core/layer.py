@@ -25,6 +25,7 @@ from acnorm.core.correlation import (
     merged_apart,
     recalibrate,
 )
+from acnorm.core.windowed import has_values
 
 Init = Literal["paper", "identity"]
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -180,7 +181,7 @@ class ACNorm(nn.Module):
         if not self.can_compare():
             return self._finish(self._merge(self._parts_now()))
         if not self.remembers():
-            self.remember([value.detach().clone() for value in self._values()], self._parts_now())
+            self.remember([value.detach().clone() for value in self.affines()], self._parts_now())
         memory, own = cast(_Memory, self._memory), self._affine()
         if torch.is_grad_enabled() and (own["weight"].requires_grad or own["bias"].requires_grad):
             return self._finish(self._merge(memory.parts))
@@ -203,7 +204,7 @@ class ACNorm(nn.Module):
         memory = self._memory
         if memory is None or not self.can_compare() or memory.options != self._options():
             return False
-        return all(map(torch.equal, memory.made_from, self._values()))
+        return all(map(torch.equal, memory.made_from, self.affines()))
 
     def remember(self, made_from: Sequence[Tensor], parts: tuple[Tensor, ...]) -> None:
         """Keep what ``merged_apart`` gave for γ_t, β_t, γ_s and β_s, of which ``made_from`` are copies.
@@ -215,7 +216,18 @@ class ACNorm(nn.Module):
             >>> layer.remembers()
             True
         """
-        self._memory = _Memory(self._options(), tuple(made_from), parts)
+        # past nn.Module's own __setattr__, as the look-ups below
+        self.__dict__["_memory"] = _Memory(self._options(), tuple(made_from), parts)
+
+    def affines(self) -> tuple[Tensor, ...]:
+        """Return what C is made of: γ_t, β_t, γ_s and β_s.
+
+        Examples:
+            >>> len(ACNorm(nn.BatchNorm2d(8)).affines())
+            4
+        """
+        target, source = self._affine(), cast(dict[str, Tensor], self._buffers)
+        return target["weight"], target["bias"], source["source_weight"], source["source_bias"]
 
     def can_compare(self) -> bool:
         """Whether the layer remembers at all: its values can be looked at without waiting for them.
@@ -224,12 +236,9 @@ class ACNorm(nn.Module):
             >>> ACNorm(nn.BatchNorm2d(8)).can_compare()
             True
         """
-        # On a GPU comparing would wait for the device; tensors in the parameters' place (fake, batched) have no values,
-        # and what is made inside a transform of torch.func, or traced, does not outlast it.
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or torch._C._is_tracing():
-            return False
+        # what is made inside a dispatch mode (that of fake tensors, say) may not outlast it
         weight, bias = self._affine().get("weight"), self._affine().get("bias")
-        if not (type(weight) is type(bias) is nn.Parameter and weight.is_cpu and bias.is_cpu):
+        if not (type(weight) is type(bias) is nn.Parameter and has_values(weight) and bias.is_cpu):
             return False
         return _get_current_dispatch_mode() is None
 
@@ -237,16 +246,12 @@ class ACNorm(nn.Module):
         # past nn.Module's look-up of attributes: this is asked for several times a forward
         return cast(dict[str, Tensor], cast(nn.Module, self._modules["norm"])._parameters)
 
-    def _values(self) -> tuple[Tensor, ...]:
-        target, source = self._affine(), cast(dict[str, Tensor], self._buffers)
-        return target["weight"], target["bias"], source["source_weight"], source["source_bias"]
-
     def _options(self) -> tuple[object, ...]:
         # what was made in inference mode cannot take part in training
         return self.temperature, self.affine_eps, self._affine()["weight"].dtype, torch.is_inference_mode_enabled()
 
     def _parts_now(self) -> tuple[Tensor, ...]:
-        weight, bias, source_weight, source_bias = self._values()
+        weight, bias, source_weight, source_bias = self.affines()
         affine, source = torch.stack((weight.detach(), bias.detach())), torch.stack((source_weight, source_bias))
         return merged_apart(affine, source, temperature=self.temperature, eps=self.affine_eps)
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from acnorm.core.correlation import merged_apart
 from acnorm.core.layer import ACNorm
@@ -53,16 +53,17 @@ def _compute_together(model: nn.Module, _: Any) -> None:
     alike = defaultdict(list)
     for layer in model.modules():
         if isinstance(layer, ACNorm) and layer.enabled and layer.can_compare() and not layer.remembers():
-            alike[layer.weight.shape, layer.weight.dtype, layer.temperature, layer.affine_eps].append(layer)
+            weight, _, source_weight, _ = layer.affines()
+            kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
+            alike[kind].append(layer)
     with torch.no_grad():
         for (*_, temperature, eps), layers in alike.items():
-            target = _side_by_side([value for layer in layers for value in (layer.weight, layer.bias)])
-            source = _side_by_side([value for layer in layers for value in (layer.source_weight, layer.source_bias)])
-            parts = merged_apart(target, source, temperature=temperature, eps=eps)
-            rows = zip(*(part.unbind() for part in (target, source, *parts)), strict=True)
-            for layer, (own_target, own_source, *own_parts) in zip(layers, rows, strict=True):
-                layer.remember((*own_target.unbind(), *own_source.unbind()), tuple(own_parts))
-
-
-def _side_by_side(affines: list[Tensor]) -> Tensor:
-    return torch.stack(affines).view(len(affines) // 2, 2, -1)
+            affines = [layer.affines() for layer in layers]
+            target = torch.stack([value for own in affines for value in own[:2]])
+            source = torch.stack([value for own in affines for value in own[2:]])
+            pairs = len(layers), 2, -1
+            parts = merged_apart(target.view(pairs), source.view(pairs), temperature=temperature, eps=eps)
+            targets, sources, of_layers = target.unbind(), source.unbind(), [part.unbind() for part in parts]
+            for at, layer in enumerate(layers):
+                own = slice(2 * at, 2 * at + 2)
+                layer.remember(targets[own] + sources[own], tuple(part[at] for part in of_layers))

@@ -9,8 +9,10 @@ ends at q is measured relative to s_q, as
 
 so every factor lies in [0, 1]: nothing overflows however far apart the ratios are, and the cancellation in
 a difference is bounded by the rounding of the row's own softmax sum, by which the result is divided.
-The transposed product, which the gradient needs, runs the same steps backwards: scatter with the same four
-weights, then the running sums in the other direction. Leading dimensions are layers of equal width.
+Both are laid out in the direction in which they run, B ascending and then A descending. Read from its end this
+layout is itself again with A in the place of B, so the transposed product, which the gradient needs, scatters with
+the same four weights at the places counted from the end and takes the very same running sums. Leading dimensions are
+layers of equal width.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.functional import pad
 
 
@@ -37,10 +40,14 @@ def kept_interval(
 
 
 class Window(NamedTuple):
-    """Each row's window: the four running sums that it is made of, as places in (B, A), and their weights."""
+    """What ``add_transposed_product`` needs: which running sums, with which weights, each row of C is made of.
 
-    order: Int[Tensor, "*layers channel"]
-    source: Float[Tensor, "*layers channel"]
+    ``entries`` are the sources in ascending and then in descending order; ``spacing`` is what ``_decayed_sums`` takes;
+    ``places`` are those of B and A, counted from their end, of the four running sums of each row.
+    """
+
+    entries: Int[Tensor, "*layers 2*channel"]
+    spacing: Float[Tensor, "*layers 2 spacing"]
     places: Int[Tensor, "*layers 4*channel"]
     weights: Float[Tensor, "*layers 4 channel"]
 
@@ -58,7 +65,7 @@ def windowed_product(
         source: r_s / temperature.
 
     Returns:
-        The product, and the window with which ``transposed_product`` gives Cᵀ·v.
+        The product, and the window with which ``add_transposed_product`` gives v + Cᵀ·v.
 
     Examples:
         >>> ratio = torch.tensor([0.0, 1.0])
@@ -79,88 +86,91 @@ def windowed_product(
     near = torch.exp(distance.amin(-2, keepdim=True) - distance)
     # outer minus inner, not outer minus t: between sources the difference is exact however far t is
     far = torch.exp((outer - inner).abs_().neg_()).mul_(near)
-    after = source.shape[-1] + 1
-    places = torch.cat((middle, middle + after, low, high + after), dim=-1)
 
-    rows = values.shape[-2]
-    ordered_values = pad(_along(values, order), (0, 0, 0, 1), value=1.0)  # the last row sums the softmax
-    before, behind = _decayed_sums(ordered_values, ordered_values, ordered)
-    sums = _along(torch.cat((pad(before, (1, 0)), pad(behind, (0, 1))), dim=-1), places)
-    sums = torch.unflatten(sums, -1, (4, -1))
+    rows, last = values.shape[-2], 2 * source.shape[-1] + 1
+    places = torch.cat((middle, last - middle, low, last - high), dim=-1)
+    entries, spacing = torch.cat((order, order.flip(-1)), dim=-1), _spacing(ordered)
+    ordered_values = pad(_along(values, entries), (0, 0, 0, 1), value=1.0)  # the last row sums the softmax
+    sums = pad(_decayed_sums(torch.unflatten(ordered_values, -1, (2, -1)), spacing), (1, 0)).flatten(-2)
+    sums = torch.unflatten(_along(sums, places), -1, (4, -1))
     weights = torch.cat((near, -far), dim=-2)
     weights /= (near * sums[..., rows, :2, :]).sum(-2, keepdim=True)
     product = (weights[..., None, :, :] * sums[..., :rows, :, :]).sum(-2)
-    return product, Window(order, ordered, places, weights)
+    return product, Window(entries, spacing, last - places, weights)
 
 
-def transposed_product(
+def add_transposed_product(
     values: Float[Tensor, "*layers row channel"], window: Window
 ) -> Float[Tensor, "*layers row channel"]:
-    """Return Cᵀ·v for every row v of ``values``.
+    """Return v + Cᵀ·v for every row v of ``values``.
 
     Examples:
         >>> ratio = torch.tensor([0.0, 1.0])
-        >>> transposed_product(torch.ones(1, 2), windowed_product(torch.ones(1, 2), ratio, ratio)[1])
-        tensor([[0.7311, 0.7311]])
+        >>> add_transposed_product(torch.ones(1, 2), windowed_product(torch.ones(1, 2), ratio, ratio)[1])
+        tensor([[1.7311, 1.7311]])
     """
-    order, source, places, weights = window
-    channels = values.shape[-1]
-    sums = values.new_zeros(*values.shape[:-1], 2 * channels + 2)
-    shares = (weights[..., None, :, :] * values[..., None, :]).reshape(*values.shape[:-1], -1)
-    sums = sums.scatter_add(-1, places[..., None, :].expand_as(shares), shares)
-    # B[p] holds what q < p gave, so its gradient goes to them: up and down change places
-    from_after, from_before = _decayed_sums(sums[..., channels + 1 : -1], sums[..., 1 : channels + 1], source)
-    gathered = from_after + from_before
-    return torch.empty_like(gathered).scatter(-1, order[..., None, :].expand_as(gathered), gathered)
+    entries, spacing, places, weights = window
+    rows, channels = values.shape[:-1], values.shape[-1]
+    shares = (weights.unsqueeze(-3) * values.unsqueeze(-2)).view(*rows, 4 * channels)
+    sums = values.new_zeros(*rows, 2 * channels + 2).scatter_add(-1, places.unsqueeze(-2).expand_as(shares), shares)
+    # the last of each direction is the empty sum, to which nothing belongs
+    gathered = _decayed_sums(sums.view(*rows, 2, channels + 1)[..., :-1], spacing).view(*rows, 2 * channels)
+    return values.scatter_add(-1, entries.unsqueeze(-2).expand_as(gathered), gathered)
 
 
 def _along(rows: Tensor, places: Tensor) -> Tensor:
     """The same places of every row."""
-    return rows.gather(-1, places[..., None, :].expand(*rows.shape[:-1], -1))
+    return rows.gather(-1, places.unsqueeze(-2).expand(*rows.shape[:-1], -1))
 
 
 FAR = 50.0  # exp(-50) is nothing beside the 1e-16 to which a float64 is exact
 WIDEST = 1200.0  # exp(±600) is within float64 with room for sums
 
 
-def _decayed_sums(upward: Tensor, downward: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Σ_{q<=p} exp(s_q − s_p) u_q and Σ_{q>=p} exp(s_p − s_q) d_q for ascending s.
+def _spacing(ordered: Tensor) -> Tensor:
+    """Return what ``_decayed_sums`` needs of ascending ratios s and of the same descending, as two rows.
 
-    Where all exp(s) fit in a float64, gaps over 50 being cut to 50, these are two cumulative sums.
+    C values each, exp(s) and exp(−s), where all fit in a float64, gaps over 50 being cut to 50; otherwise the C − 1
+    decays exp(−|s_p − s_{p−1}|).
     """
-    position = (source[..., 1:] - source[..., :-1]).clamp(max=FAR)
-    if _can_look(source) and source.shape[-1] > 1:
-        position = pad(position.cumsum(-1), (1, 0))
-        if _below(WIDEST, position[..., -1]):
-            growth = torch.exp(position - position[..., -1:] / 2)[..., None, :]
-            before = (upward * growth).cumsum(-1) / growth
-            behind = (downward / growth).flip(-1).cumsum(-1).flip(-1) * growth
-            return before, behind
-    return _doubled_sums(upward, downward, source)
+    gaps = ordered[..., 1:] - ordered[..., :-1]
+    if ordered.dtype == torch.float64 and has_values(ordered) and ordered.shape[-1] > 1:
+        position = pad(gaps.clamp(max=FAR).cumsum(-1), (1, 0))
+        if float(position[..., -1].max()) < WIDEST:
+            position -= position[..., -1:] / 2
+            return torch.exp(torch.stack((position, -position.flip(-1)), dim=-2))
+    return torch.exp(torch.stack((-gaps, -gaps.flip(-1)), dim=-2))
 
 
-def _can_look(source: Tensor) -> bool:
-    # not at values that are on a GPU, which would wait for it, nor at those of a tensor that is traced
-    looks = source.dtype == torch.float64 and source.device.type == "cpu" and type(source) is Tensor
-    return looks and not torch.compiler.is_compiling()
+def has_values(tensor: Tensor) -> bool:
+    """Whether the values can be looked at without waiting for them.
+
+    Not those on a GPU, nor those of a tensor that stands for others while a compiler or a transform traces it.
+
+    Examples:
+        >>> has_values(torch.ones(2)), has_values(torch.ones(2, device="meta"))
+        (True, False)
+    """
+    # in this order: a compiler may not see the calls that follow
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._is_tracing()
+        or type(tensor) not in (Tensor, Parameter)
+        or not tensor.is_cpu
+    )
 
 
-def _below(limit: float, values: Tensor) -> bool:
-    try:
-        return float(values.max()) < limit
-    except RuntimeError:  # a batch of torch.func.vmap, which has no single value
-        return False
-
-
-def _doubled_sums(upward: Tensor, downward: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
-    """The same whatever the ratios: double the reach log2(C) times, both directions at once."""
-    total = torch.stack((upward, downward.flip(-1)))
-    decay = torch.exp(source[..., :-1] - source[..., 1:])
-    decay = torch.stack((decay, decay.flip(-1)))[..., None, :]  # from the neighbour on the left, then from further left
-    step = 1
-    while step < source.shape[-1]:
+def _decayed_sums(values: Tensor, spacing: Tensor) -> Tensor:
+    """Return Σ_{q<=p} exp(−|s_p − s_q|) v_q for every p of every row."""
+    spacing = spacing.unsqueeze(-3)
+    if spacing.shape[-1] == values.shape[-1]:
+        return (values * spacing).cumsum(-1) / spacing
+    # whatever the ratios: double the reach log2(C) times
+    total, decay, step = values, spacing, 1
+    while step < values.shape[-1]:
         reached = torch.addcmul(total[..., step:], total[..., :-step], decay)
         total = torch.cat((total[..., :step], reached), dim=-1)
         decay = decay[..., step:] * decay[..., :-step]
         step *= 2
-    return total[0], total[1].flip(-1)
+    return total
