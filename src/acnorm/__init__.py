@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from acnorm.core.summary import summary as summary
     from acnorm.data.check import check as check
     from acnorm.ranking.rank import rank as rank
+    from acnorm.report.write import write_report as write_report
     from acnorm.training.export import export as export
     from acnorm.training.predict import predict as predict
     from acnorm.workflows import finetune as finetune
@@ -44,6 +45,7 @@ _HOMES = {
     "revert": "acnorm.core.convert",
     "summary": "acnorm.core.summary",
     "without_recalibration": "acnorm.core.layer",
+    "write_report": "acnorm.report.write",
 }
 __all__ = [*sorted(_HOMES), "UserError", "__version__"]
 

@@ -51,3 +51,31 @@ def test_not_a_number_in_the_file_is_refused(tmp_path: Path):
     source.conv1.weight.data[0] = float("nan")
     with pytest.raises(UserError, match=r"conv1\.weight holds NaN or infinity"):
         load_checkpoint(CifarResNet(20), saved(tmp_path, source), head="linear")
+
+
+def test_a_deeper_networks_file_is_refused(tmp_path: Path):
+    target = CifarResNet(20)
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    file = saved(tmp_path, CifarResNet(56))
+    told = (
+        r"weights\.pth: is of a deeper network than CifarResNet as asked for: 31\.\d% of what it holds would be used "
+        r"\(at least 90% must\), 180 tensors would be left over \(layer1\.3\.conv1\.weight, .*, …\)\. "
+        r"Give the --model that the file was made with, or allow less with --minimum-share\.$"
+    )
+    with pytest.raises(UserError, match=told):
+        load_checkpoint(target, file, head="linear", stem="conv1")
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
+    report = load_checkpoint(target, file, head="linear", stem="conv1", minimum_share=0.3)
+    assert report.parameter_share == 1.0
+    assert report.file_share == pytest.approx(0.31, abs=0.01)
+    assert str(report).endswith("; 31.6% of what it holds for such a network is used")
+
+
+def test_what_else_a_file_holds_is_no_deeper_network(tmp_path: Path):
+    state = {f"encoder_q.{name}": value for name, value in CifarResNet(20).state_dict().items()}
+    state |= {f"encoder_k.{name}": value for name, value in CifarResNet(20).state_dict().items()}
+    state |= {"queue": torch.zeros(128, 4096), "decoder.up1.conv1.weight": torch.zeros(64, 64, 3, 3)}
+    torch.save(state, tmp_path / "moco.pth")
+    report = load_checkpoint(CifarResNet(20), tmp_path / "moco.pth", head="linear", stem="conv1")
+    assert report.file_share == report.parameter_share == 1.0
+    assert "is used" not in str(report)

@@ -157,6 +157,27 @@ def test_factories_that_will_not_do_are_refused(monkeypatch: pytest.MonkeyPatch,
     assert str(caught.value) == f"--model {name}: {message}"
 
 
+def test_a_factory_that_raises_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    def make(num_classes: int, in_channels: int) -> nn.Module:
+        raise RuntimeError(f"no {num_classes} classes\nfor {in_channels} channels")
+
+    monkeypatch.setitem(sys.modules, "raising", ModuleType("raising"))
+    monkeypatch.setattr(sys.modules["raising"], "make", make, raising=False)
+    with pytest.raises(UserError) as caught:
+        build_network("raising:make", classes=5, channels=1)
+    told = "the factory stopped with RuntimeError: no 5 classes for 1 channels; --debug shows where."
+    assert str(caught.value) == f"--model raising:make: {told}"
+
+
+def test_a_module_that_cannot_be_imported_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "broken_nets.py").write_text("def make(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        UserError, match=r"importing 'broken_nets' stopped with SyntaxError: .*; --debug shows where\.$"
+    ):
+        build_network("broken_nets:make", classes=5, channels=1)
+
+
 def test_find_source_of_ones_own():
     assert find_source("a.b:c") == ModelSource("a.b", "c", {})
     assert find_source("cifar/resnet20").function == CifarResNet.__name__

@@ -60,3 +60,9 @@ def test_refusals(folder: Path):
         candidates(folder, "a", probe_epochs=0)
     with pytest.raises(UserError, match="no such file"):
         candidates(folder, "a", "nowhere")
+
+
+def test_one_file_is_one_candidate(folder: Path):
+    ranking = rank(data=folder / "eyes.npz", model="cifar/resnet20", weights=str(folder / "a.pth"), probe_seeds=1)
+    assert [item.weights for item in ranking.candidates] == [str(folder / "a.pth")]
+    assert ranking.candidates[0].loaded == 1.0

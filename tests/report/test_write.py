@@ -51,7 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_page_of_one_run_lies_in_its_folder(tmp_path: Path) -> None:
     run = run_folders.write_begun(tmp_path / "run")
-    assert write_report([run]) == run / "report.html"
+    assert write_report([run]) == write_report(str(run)) == run / "report.html"
 
 
 def test_every_section_is_there(page: str) -> None:

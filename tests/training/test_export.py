@@ -79,6 +79,22 @@ def test_a_file_that_exists_stays_unless_it_may_be_overwritten(run: Path, tmp_pa
     assert torch.export.load(file)
 
 
+@pytest.mark.parametrize("name", ["mine.pth", "model", "model.onnx"])
+def test_no_other_kind_of_file_is_replaced(run: Path, tmp_path: Path, name: str):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(
+        UserError, match=rf"{name}: an exported torch-export file ends in \.pt2; give a name that does\.$"
+    ):
+        export(run, "torch-export", out=tmp_path / name, model=NETWORK, overwrite=True)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_folder_is_no_file_to_export_to(run: Path, tmp_path: Path):
+    (tmp_path / "model.pt2").mkdir()
+    with pytest.raises(UserError, match=r"model\.pt2: is a folder; give a file\.$"):
+        export(run, "torch-export", out=tmp_path / "model.pt2", model=NETWORK, overwrite=True)
+
+
 def test_a_format_that_is_not_known_is_refused(run: Path):
     with pytest.raises(UserError, match=r"^--format 'caffe' is not known; there are onnx, torch-export\.$"):
         export(run, "caffe")

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -209,3 +210,34 @@ def test_resuming_uses_the_splits_of_the_run(folder: Path, tmp_path: Path):
     (tmp_path / "splits.json").write_text("gone wrong")
     assert run_finetune(config(folder, out=run, resume=True, **changes)).metrics["splits"]
     assert logging.getLogger("acnorm").handlers == []
+
+
+def test_other_images_under_the_same_name_are_refused(folder: Path, tmp_path: Path):
+    eyes = tmp_path / "eyes.npz"
+    shutil.copy(folder / "eyes.npz", eyes)
+    changes = from_weights(folder, data=eyes)
+    run = killed_run(folder, tmp_path / "run", 1, **changes)
+    content = dict(np.load(eyes))
+    content["train_images"] = content["train_images"].copy()
+    content["train_images"][0, 0, 0] ^= 1
+    np.savez_compressed(eyes, **content)
+    before = files_of(run)
+    with pytest.raises(UserError, match=r"eyes\.npz has changed since the run was started; put back what it was"):
+        run_finetune(config(folder, out=run, resume=True, **changes))
+    assert files_of(run) == before
+
+
+def test_other_weights_under_the_same_name_are_refused(folder: Path, tmp_path: Path):
+    weights = tmp_path / "weights.pth"
+    shutil.copy(folder / "weights.pth", weights)
+    run = killed_run(folder, tmp_path / "run", 1, **from_weights(folder, weights=weights))
+    state = torch.load(weights, weights_only=True)
+    torch.save({**state, "epoch": 7}, weights)
+    before = files_of(run)
+    with pytest.raises(UserError, match=r"weights\.pth is another file than at the start; put back what it was"):
+        run_finetune(config(folder, out=run, **from_weights(folder, weights=weights, resume=True)))
+    assert files_of(run) == before
+
+
+def files_of(run: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}

@@ -105,3 +105,16 @@ def test_intervals_follow_the_seed_and_hold_95_percent_of_the_resamples():
     assert first == again != other
     deviation = np.sqrt((rate := first["accuracy"].value) * (1 - rate) / 50)
     assert first["accuracy"].high - first["accuracy"].low == pytest.approx(2 * 1.96 * deviation, rel=0.15)
+
+
+@given(seed=st.integers(0, 10**6), cases=st.integers(20, 60), confidence=st.floats(0.5, 0.99))
+@settings(max_examples=20, deadline=None)
+def test_the_interval_of_the_calibration_error_holds_it(seed: int, cases: int, confidence: float):
+    draw = np.random.default_rng(seed)
+    top = draw.uniform(0.5, confidence, cases) if confidence > 0.5 else np.full(cases, 0.5)
+    labels = (draw.uniform(size=cases) > top).astype(np.int64)  # as often right as it says
+    groups = [str(at) for at in range(cases)]
+    error = with_intervals(labels, np.stack((top, 1 - top), axis=1), groups, resamples=200)[
+        "expected_calibration_error"
+    ]
+    assert 0 <= error.low <= error.value <= error.high <= 1

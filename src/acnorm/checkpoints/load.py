@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,9 @@ class LoadReport:
 
     Names are the network's, except those of ``unexpected``, which are the file's. The head is new by design
     and stands apart. Shares are of the parameters (not the running statistics) and of the norm layers
-    outside the head; ``trained_norms`` names the norm layers whose weight and bias came from the file.
+    outside the head. ``file_share`` is the part of the file's values, among those named like the network's but for the
+    numbers, that went into it: little where the file is of a deeper network. ``trained_norms`` names the norm layers
+    whose weight and bias came from the file.
     """
 
     file: Path
@@ -38,6 +41,7 @@ class LoadReport:
     head: tuple[str, ...]
     parameter_share: float
     norm_share: float
+    file_share: float
     trained_norms: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,6 +54,7 @@ class LoadReport:
             **{kind: {"count": len(names), "names": list(names[:_FIRST])} for kind, names in named.items()},
             "parameter_share": self.parameter_share,
             "norm_share": self.norm_share,
+            "file_share": self.file_share,
         }
 
     def __str__(self) -> str:
@@ -61,7 +66,8 @@ class LoadReport:
             parts.append(f"{len(names)} {kind}{shown}")
         parts.append(f"head new ({len(self.head)} tensors)")
         shares = f"{self.parameter_share:.1%} of the parameters and {self.norm_share:.1%} of the norm layers"
-        return f"{self.file.name}: {', '.join(parts)}; {shares} come from the checkpoint"
+        used = "" if self.file_share == 1 else f"; {self.file_share:.1%} of what it holds for such a network is used"
+        return f"{self.file.name}: {', '.join(parts)}; {shares} come from the checkpoint{used}"
 
 
 def load_checkpoint(
@@ -79,11 +85,12 @@ def load_checkpoint(
         path: the checkpoint file.
         head: name of the module that stays new (its classes differ), such as "fc".
         stem: name of the first convolution, whose input channels are adapted where they differ.
-        minimum_share: least share of the parameters outside the head that must load.
+        minimum_share: least share of the parameters outside the head that must load, and of what the file holds
+            under names like the network's that must be used.
 
     Raises:
-        UserError: the file cannot be read (see ``read_checkpoint``), or less than ``minimum_share`` loaded; the
-            model is then unchanged.
+        UserError: the file cannot be read (see ``read_checkpoint``), less than ``minimum_share`` would load, or the
+            file is of a deeper network; the model is then unchanged.
 
     Examples:
         >>> import tempfile, torch
@@ -113,10 +120,13 @@ def load_checkpoint(
         head=head_names,
         parameter_share=_parameter_share(model, fitting, head_names),
         norm_share=len(trained) / max(1, len(_affine_norms(model))),
+        file_share=_file_share(state, wanted, fitting),
         trained_norms=trained,
     )
     if report.parameter_share < minimum_share:
         raise UserError(_too_little(report, model, checkpoint.state, minimum_share))
+    if report.file_share < minimum_share:
+        raise UserError(_left_over(report, model, minimum_share))
     broken = [name for name, value in fitting.items() if not bool(value.isfinite().all())]
     if broken:
         raise UserError(f"{path}: {broken[0]} holds NaN or infinity; the training that made the file went wrong.")
@@ -155,6 +165,18 @@ def _parameter_share(model: nn.Module, fitting: Mapping[str, Tensor], head: tupl
     return sum(size for name, size in sizes.items() if name in fitting) / total if total else 0.0
 
 
+def _file_share(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], fitting: Mapping[str, Tensor]) -> float:
+    """Of the file's values under names like the network's but for the numbers, those that go into it."""
+    kinds = {_without_numbers(name) for name in wanted}
+    sizes = {name: value.numel() for name, value in state.items() if _without_numbers(name) in kinds and _counts(name)}
+    total = sum(sizes.values())
+    return sum(size for name, size in sizes.items() if name in fitting) / total if total else 1.0
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
+
+
 def _affine_norms(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [
         (name, module)
@@ -174,4 +196,13 @@ def _too_little(report: LoadReport, model: nn.Module, state: dict[str, Tensor], 
         f"{report.file}: only {report.parameter_share:.1%} of the parameters of {type(model).__name__} would load "
         f"(at least {minimum:.0%} must). The network lacks {len(report.missing)} tensors ({lacking}, …); the file "
         f"has {there}, … Give the --model that the file was made with, or allow less with --minimum-share."
+    )
+
+
+def _left_over(report: LoadReport, model: nn.Module, minimum: float) -> str:
+    names = ", ".join(report.unexpected[:3])
+    return (
+        f"{report.file}: is of a deeper network than {type(model).__name__} as asked for: {report.file_share:.1%} of "
+        f"what it holds would be used (at least {minimum:.0%} must), {len(report.unexpected)} tensors would be left "
+        f"over ({names}, …). Give the --model that the file was made with, or allow less with --minimum-share."
     )

@@ -85,7 +85,7 @@ def build_network(name: str, *, classes: int, channels: int) -> Network:
 
     Raises:
         UserError: unknown name (names the nearest), a module or function that is not there, a factory that
-            takes other arguments or does not return a network with a linear head.
+            takes other arguments, raises, or does not return a network with a linear head.
 
     Examples:
         >>> network = build_network("cifar/resnet20", classes=5, channels=1)
@@ -102,7 +102,10 @@ def build_network(name: str, *, classes: int, channels: int) -> Network:
             f"--model {name}: the factory cannot be called with {', '.join(sorted(arguments))} ({error}); "
             "it must take num_classes and in_channels."
         ) from None
-    module = factory(**arguments)
+    try:
+        module = factory(**arguments)
+    except Exception as error:
+        raise UserError(f"--model {name}: the factory stopped with {_told(error)}; --debug shows where.") from error
     if not isinstance(module, nn.Module):
         raise UserError(f"--model {name}: returned {type(module).__name__}; a torch.nn.Module is needed.")
     heads = [at for at, layer in module.named_modules() if isinstance(layer, nn.Linear)]
@@ -142,7 +145,15 @@ def _factory(name: str, source: ModelSource) -> Callable[..., object]:
         module = import_module(source.module)
     except ModuleNotFoundError as error:
         raise UserError(f"--model {name}: no module {error.name!r}; install it or put it on PYTHONPATH.") from None
+    except Exception as error:
+        raise UserError(
+            f"--model {name}: importing {source.module!r} stopped with {_told(error)}; --debug shows where."
+        ) from error
     factory = getattr(module, source.function, None)
     if not callable(factory):
         raise UserError(f"--model {name}: module {source.module!r} has no function {source.function!r}.")
     return cast(Callable[..., object], factory)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

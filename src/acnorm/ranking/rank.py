@@ -25,7 +25,10 @@ LEAST_SPREAD = 1e-3
 
 @dataclass(frozen=True)
 class Candidate:
-    """One candidate's scores, each a mean over probe seeds with its standard deviation; or why it has none."""
+    """One candidate's scores, each a mean over probe seeds with its standard deviation; or why it has none.
+
+    loaded: share of the network's parameters outside the head that came from the file.
+    """
 
     weights: str
     paper: float | None = None
@@ -33,6 +36,7 @@ class Candidate:
     per_channel: float | None = None
     per_channel_deviation: float | None = None
     seconds: float = 0.0
+    loaded: float = 1.0
     refused: str | None = None
 
 
@@ -56,7 +60,7 @@ def rank(
     *,
     data: Path | str,
     model: str,
-    weights: Sequence[Path | str],
+    weights: Sequence[Path | str] | Path | str,
     format: str | None = None,
     splits: Path | str | None = None,
     image_size: int | None = None,
@@ -74,14 +78,14 @@ def rank(
     Args:
         data: as for ``finetune``.
         model: the network that all candidates are for.
-        weights: candidate checkpoints, each a different file.
+        weights: candidate checkpoints, each a different file; or one.
         format: of the data.
         splits: file with the split of each case.
         image_size: in pixels.
         probe_epochs: whole epochs in place of one step.
         probe_seeds: probes a candidate.
         seed: first of the probe seeds, and of the splits.
-        minimum_share: least share of the parameters that must load.
+        minimum_share: least share of the parameters, and of what the file holds, that must load.
 
     Raises:
         UserError: data, model or a checkpoint that cannot be used.
@@ -92,7 +96,7 @@ def rank(
             ...
         acnorm.errors.UserError: --weights: give the candidate checkpoints, one or more.
     """
-    names = [str(file) for file in weights]
+    names = [str(file) for file in ([weights] if isinstance(weights, str | Path) else weights)]
     _check(names, probe_epochs, probe_seeds)
     loaded = load_data(
         data,
@@ -142,6 +146,7 @@ def _score(
         per_channel=float(channel.mean()),
         per_channel_deviation=float(channel.std(ddof=several)),
         seconds=time.perf_counter() - start,
+        loaded=report.parameter_share,
     )
 
 

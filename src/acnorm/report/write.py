@@ -41,11 +41,15 @@ class Page:
     pictures: dict[str, Markup]
 
 
-def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
+def write_report(runs: Sequence[Path | str] | Path | str, out: Path | str | None = None) -> Path:
     """Write the report of one run, or of several side by side, and give its path.
 
-    The page is one file that loads nothing. By default it is `report.html`, in the run's folder for one run and in
-    the current folder for several.
+    The page is one file that loads nothing.
+
+    Args:
+        runs: folder of a run, or those of several.
+        out: the file; `report.html` where not given, in the run's folder for one run and in the current folder for
+            several.
 
     Raises:
         UserError: no run or the same run twice is given, a folder is not a run or one of its files is spoilt, or
@@ -57,7 +61,7 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
             ...
         acnorm.errors.UserError: no run was given; give the folder of one run or of several.
     """
-    folders = [Path(run) for run in runs]
+    folders = [Path(run) for run in ([runs] if isinstance(runs, str | Path) else runs)]
     if not folders:
         raise UserError("no run was given; give the folder of one run or of several.")
     if out is None:

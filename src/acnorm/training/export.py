@@ -50,7 +50,8 @@ def export(
         overwrite: replace an existing file.
 
     Raises:
-        UserError: unknown format, unfinished run, an existing file, or the extra ``acnorm[onnx]`` not installed.
+        UserError: unknown format, unfinished run, another suffix, an existing file, or the extra ``acnorm[onnx]`` not
+            installed.
         RunError: the network cannot be exported, or the exported file computes something else.
 
     Examples:
@@ -64,6 +65,11 @@ def export(
     folder = RunFolder(Path(run))
     shipped = load_shipped(folder, model)
     target = Path(out) if out is not None else folder.model / FORMATS[format]
+    suffix = Path(FORMATS[format]).suffix
+    if target.suffix.lower() != suffix:
+        raise UserError(f"--out {target}: an exported {format} file ends in {suffix}; give a name that does.")
+    if target.is_dir():
+        raise UserError(f"--out {target}: is a folder; give a file.")
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists; give --out another file, or --overwrite.")
     write, read = (_write_onnx, _read_onnx) if format == "onnx" else (_write_program, _read_program)

@@ -21,6 +21,7 @@ from acnorm._version import __version__
 from acnorm.core.convert import Census, ConversionError, acnorm_layers, census
 from acnorm.core.summary import summary
 from acnorm.data.atomic import replacing
+from acnorm.data.fingerprint import fingerprint
 from acnorm.data.loading import PreparedData
 from acnorm.data.split_file import write_assignment
 from acnorm.errors import RunError, UserError
@@ -71,6 +72,8 @@ def run_finetune(config: FinetuneConfig) -> Result:
     with _log_to(run, first) as start_log:
         data = prepare_data(config, resumed_splits)
         model = prepare_model(config, data)
+        if config.resume:
+            _check_same_content(config, run, data, model)
         if first:
             _start_folder(config, run, data, model)
         start_log()
@@ -165,12 +168,17 @@ def _about(data: PreparedData) -> dict[str, Any]:
         "source": str(data.collection.source),
         "format": data.collection.format,
         "classes": list(data.collection.classes),
+        "fingerprint": _fingerprint(data),
         "origin": data.splits.origin,
         "counts": {name: counts_by_class(part.cases, count) for name, part in data.by_split.items()},
         "patients": patients if data.collection.patients_known else None,
         "image": [data.preprocessing.channels, data.preprocessing.size, data.preprocessing.size],
         "warnings": list(data.warnings),
     }
+
+
+def _fingerprint(data: PreparedData) -> str:
+    return fingerprint(case for part in data.by_split.values() for case in part.cases)
 
 
 def _write_acnorm(config: FinetuneConfig, run: RunFolder, trained: nn.Module, done: Census) -> None:
@@ -230,6 +238,18 @@ def _check_same(config: FinetuneConfig, run: RunFolder) -> None:
     if changed:
         told = ", ".join(f"{name} was {getattr(before, name)!r}, is {getattr(config, name)!r}" for name in changed)
         raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
+
+
+def _check_same_content(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> None:
+    """The settings name files; what is in them may have changed since the run was started."""
+    other = "put back what it was started with, or start again with --overwrite."
+    now = _fingerprint(data)
+    if (run.path / "data.json").is_file() and run.read_json("data.json").get("fingerprint", now) != now:
+        raise UserError(f"--resume {run.path}: --data {config.data} has changed since the run was started; {other}")
+    if model.report is None or not (run.path / "load_report.json").is_file():
+        return
+    if run.read_json("load_report.json").get("sha256") != model.report.sha256:
+        raise UserError(f"--resume {run.path}: --weights {config.weights} is another file than at the start; {other}")
 
 
 @contextmanager

@@ -90,6 +90,10 @@ def with_intervals(
 ) -> dict[str, Interval]:
     """Return every metric with the 2.5 and 97.5 percentiles over resampled groups (patients, or cases).
 
+    The calibration error of a resample is larger than that of the cases it is drawn from, the more the fewer there are
+    (its bins hold the same cases several times): those resamples are first shifted by their mean excess (the
+    bootstrap's estimate of the bias, Efron and Tibshirani 1993, chapter 10), and end at 0.
+
     Args:
         labels: true class of each case.
         probabilities: rows sum to 1.
@@ -113,6 +117,8 @@ def with_intervals(
         samples.append(list(classification_metrics(labels[chosen], probabilities[chosen]).values()))
     values = classification_metrics(labels, probabilities)
     table = np.array(samples)
+    error = METRICS.index("expected_calibration_error")
+    table[:, error] = (table[:, error] - table[:, error].mean() + values["expected_calibration_error"]).clip(0, 1)
     return {name: _interval(value, table[:, at]) for at, (name, value) in enumerate(values.items())}
 
 
