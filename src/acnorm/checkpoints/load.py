@@ -120,7 +120,7 @@ def load_checkpoint(
         head=head_names,
         parameter_share=_parameter_share(model, fitting, head_names),
         norm_share=len(trained) / max(1, len(_affine_norms(model))),
-        file_share=_file_share(state, wanted, fitting),
+        file_share=_file_share({name: state[name] for name in state if name not in head_names}, wanted, fitting),
         trained_norms=trained,
     )
     if report.parameter_share < minimum_share:
