@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 from acnorm.core import correlation
@@ -163,6 +164,15 @@ def test_weight_averaging_sees_the_affine():
     averaged.update_parameters(move(model))
     assert isinstance(averaged.module.bn1, ACNorm)
     torch.testing.assert_close(averaged.module.bn1.weight.detach(), (first + model.bn1.weight.detach()) / 2)
+
+
+def test_a_hidden_weight_is_refused_in_words():
+    model = convert(trained())
+    prune.l1_unstructured(model.bn1.norm, "weight", amount=2)
+    with pytest.raises(
+        RuntimeError, match=r"^the weight of the wrapped layer is hidden by another tensor\. .*after acnorm"
+    ):
+        model(images_for())
 
 
 def _free_port() -> int:
