@@ -36,8 +36,8 @@ _OFFSET_BUFFERS = ("weight_offset", "bias_offset")
 # A forward puts the merged affine in the place of the layer's own for its length: one thread at a time.
 _SWAPPING = threading.RLock()
 _HIDDEN_WEIGHT = (
-    "the weight of the wrapped layer is hidden by another tensor. FullyShardedDataParallel (FSDP 1) does so: use DDP or "
-    "FSDP 2 (torch.distributed.fsdp.fully_shard). torch.nn.utils.prune does so: prune after acnorm.fold(model)."
+    "the weight of the wrapped layer is hidden by another tensor. FullyShardedDataParallel (FSDP 1) does so: use DDP "
+    "or FSDP 2 (torch.distributed.fsdp.fully_shard). torch.nn.utils.prune does so: prune after acnorm.fold(model)."
 )
 _TRACED = "torch.fx cannot trace AC-Norm, whose affine depends on values; call acnorm.fold(model) first."
 
