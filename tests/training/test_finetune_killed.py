@@ -118,7 +118,7 @@ def test_killed_after_training_only_the_end_is_made_again(folder: Path, tmp_path
 
 def test_killed_after_stopping_early_it_stays_stopped(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     changes = from_weights(folder, epochs=9, patience=1)
-    monkeypatch.setattr("acnorm.training.module.classification_metrics", metrics_from([0.6]))
+    monkeypatch.setattr("acnorm.training.objective.classification_metrics", metrics_from([0.6]))
     run = killed_at_the_end(folder, tmp_path / "run", **changes)
     assert len(history(run)) == 2
     stopped = weights_of(run)
@@ -129,7 +129,7 @@ def test_killed_after_stopping_early_it_stays_stopped(folder: Path, tmp_path: Pa
 
 def test_patience_counts_across_a_kill(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     changes = from_weights(folder, epochs=9, patience=3)
-    monkeypatch.setattr("acnorm.training.module.classification_metrics", metrics_from([0.6]))
+    monkeypatch.setattr("acnorm.training.objective.classification_metrics", metrics_from([0.6]))
     run = killed_run(folder, tmp_path / "run", 2, **changes)
     result = run_finetune(config(folder, out=run, resume=True, **changes))
     assert len(history(run)) == 4
@@ -138,7 +138,7 @@ def test_patience_counts_across_a_kill(folder: Path, tmp_path: Path, monkeypatch
 
 def test_a_run_that_was_moved_keeps_its_best_epoch(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     changes = from_weights(folder, epochs=4)
-    monkeypatch.setattr("acnorm.training.module.classification_metrics", metrics_from([0.9, 0.8, 0.7, 0.6]))
+    monkeypatch.setattr("acnorm.training.objective.classification_metrics", metrics_from([0.9, 0.8, 0.7, 0.6]))
     killed_run(folder, tmp_path / "here", 2, **changes)
     shutil.move(tmp_path / "here", tmp_path / "there")
     result = run_finetune(config(folder, out=tmp_path / "there", resume=True, **changes))

@@ -29,7 +29,7 @@ def validate_as(patch: pytest.MonkeyPatch, *values: float) -> list[dict[str, tor
 
     patch.setattr(FinetuneModule, "on_validation_epoch_end", watched)
     patch.setattr(
-        "acnorm.training.module.classification_metrics", lambda *_: {"macro_auc": left.pop(0), "accuracy": 0.5}
+        "acnorm.training.objective.classification_metrics", lambda *_: {"macro_auc": left.pop(0), "accuracy": 0.5}
     )
     return weights
 

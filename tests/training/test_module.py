@@ -175,7 +175,7 @@ def test_an_area_under_the_curve_that_is_not_defined_counts_as_chance(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     undefined = {"macro_auc": float("nan"), "accuracy": 1.0}
-    monkeypatch.setattr("acnorm.training.module.classification_metrics", lambda *_: undefined)
+    monkeypatch.setattr("acnorm.training.objective.classification_metrics", lambda *_: undefined)
     run = run_finetune(config(folder, out=tmp_path / "run", epochs=2)).path
     assert pd.read_csv(run / "metrics.csv")["val_macro_auc"].tolist() == [0.5, 0.5]
 

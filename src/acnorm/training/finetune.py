@@ -27,8 +27,9 @@ from acnorm.data.split_file import write_assignment
 from acnorm.errors import RunError, UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.evaluate import counts_by_class, metrics_of, predict_cases, write_examples, write_per_case
-from acnorm.training.fit import MONITOR, best_epoch, fit, make_trainer
+from acnorm.training.fit import best_epoch, fit, make_trainer
 from acnorm.training.module import FinetuneModule
+from acnorm.training.objective import ClassificationObjective
 from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.settings import config_from_settings
@@ -122,7 +123,7 @@ def _finish(
         "task": "classification",
         "classes": list(classes),
         "resampled": "patients" if data.collection.patients_known else "cases",
-        "monitor": MONITOR,
+        "monitor": ClassificationObjective.monitor,
         "best_epoch": best_epoch(run),
         "epochs": config.epochs,
         "seconds": round(seconds, 2),

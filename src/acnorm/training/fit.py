@@ -24,10 +24,8 @@ from acnorm.data.atomic import replacing
 from acnorm.errors import RunError, UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.module import FinetuneModule
+from acnorm.training.objective import ClassificationObjective, Objective
 from acnorm.training.run_folder import RunFolder
-
-MONITOR = "val_macro_auc"
-_COLUMNS = ("epoch", "learning_rate", "train_loss", "val_loss", MONITOR, "val_accuracy", "seconds")
 
 
 def fit(
@@ -47,7 +45,7 @@ def fit(
         _check_whole(resume_from)
     interrupt = signal.getsignal(signal.SIGINT)
     with _quiet():
-        trainer = make_trainer(config, run)
+        trainer = make_trainer(config, run, module.objective)
         try:
             trainer.fit(module, ckpt_path=resume_from, weights_only=True)
         except torch.OutOfMemoryError:
@@ -75,12 +73,13 @@ class History(Callback):
     """metrics.csv: one row an epoch, rewritten whole each time; resuming drops the rows it will make again.
 
     Examples:
-        >>> History(Path("metrics.csv")).rows
+        >>> History(Path("metrics.csv"), ("val_loss",)).rows
         []
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, judged: tuple[str, ...]) -> None:
         self.file = file
+        self.columns = ("epoch", "learning_rate", "train_loss", *judged, "seconds")
         self.rows: list[dict[str, str]] = []
         self._start = 0.0
         self._rate = 0.0
@@ -107,10 +106,10 @@ class History(Callback):
             "learning_rate": self._rate,
             "seconds": time.perf_counter() - self._start,
         }
-        row = {name: f"{values[name]:.6g}" for name in _COLUMNS if name in values}
+        row = {name: f"{values[name]:.6g}" for name in self.columns if name in values}
         self.rows.append({"epoch": str(trainer.current_epoch), **row})
         text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, restval="")
+        writer = csv.DictWriter(text, self.columns, restval="")
         writer.writeheader()
         writer.writerows(self.rows)
         with replacing(self.file) as draft:
@@ -186,7 +185,7 @@ def _check_whole(file: Path) -> None:
         raise UserError(f"{file}: is damaged ({what}); start the run again with --overwrite.") from None
 
 
-def make_trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
+def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | None = None) -> L.Trainer:
     """Make the trainer of a run; nothing is written yet.
 
     Raises:
@@ -198,7 +197,7 @@ def make_trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
     """
     try:
         with _quiet():
-            return _trainer(config, run)
+            return _trainer(config, run, objective or ClassificationObjective())
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
         chosen = f"--accelerator {config.accelerator} --devices {config.devices} --strategy {config.strategy}"
         raise UserError(
@@ -206,14 +205,16 @@ def make_trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
         ) from None
 
 
-def _trainer(config: FinetuneConfig, run: RunFolder) -> L.Trainer:
+def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective) -> L.Trainer:
     callbacks: list[Callback] = [
-        History(run.history),
-        FolderCheckpoint(run.checkpoints, "best", MONITOR),
+        History(run.history, objective.columns),
+        FolderCheckpoint(run.checkpoints, "best", objective.monitor),
         FolderCheckpoint(run.checkpoints, "last"),  # after the best one, whose state is part of what it saves
     ]
     if config.patience is not None:
-        callbacks.append(Patience(MONITOR, mode="max", patience=config.patience, check_on_train_epoch_end=True))
+        callbacks.append(
+            Patience(objective.monitor, mode="max", patience=config.patience, check_on_train_epoch_end=True)
+        )
     show = sys.stderr.isatty()
     if show:
         callbacks.append(RichProgressBar(leave=True))

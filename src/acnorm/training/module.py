@@ -8,7 +8,6 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from acnorm.data.batches import EpochBatches
@@ -16,13 +15,11 @@ from acnorm.data.dataset import CaseDataset
 from acnorm.data.loading import PreparedData
 from acnorm.errors import RunError
 from acnorm.training.config import FinetuneConfig
-from acnorm.training.metrics import classification_metrics
-
-Batch = dict[str, Tensor]
+from acnorm.training.objective import Batch, ClassificationObjective, Objective
 
 
 class FinetuneModule(L.LightningModule):
-    """Train ``network`` by cross-entropy with SGD; validate by macro AUC once an epoch.
+    """Train ``network`` towards an objective with SGD; validate once an epoch.
 
     Randomness comes from (seed, epoch, rank) at each epoch's start and from (seed, epoch, case) in the data,
     so a run resumed from its last finished epoch goes on as if it had never stopped.
@@ -32,18 +29,27 @@ class FinetuneModule(L.LightningModule):
         head: name of the new head in it, which learns ``head_rate`` times faster.
         data: of the run.
         config: of the run.
+        objective: what is trained for; classification where not given.
 
     Examples:
         >>> issubclass(FinetuneModule, L.LightningModule)
         True
     """
 
-    def __init__(self, network: nn.Module, head: str, data: PreparedData, config: FinetuneConfig) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        head: str,
+        data: PreparedData,
+        config: FinetuneConfig,
+        objective: Objective | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.head = head
         self.data = data
         self.config = config
+        self.objective = objective or ClassificationObjective()
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._recent: list[Tensor] = []
 
@@ -58,9 +64,9 @@ class FinetuneModule(L.LightningModule):
         torch.manual_seed(int(seed[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Return the mean cross-entropy of the batch; NaN and infinity stop the run."""
+        """Return the loss of the batch; NaN and infinity stop the run."""
         self._recent = [*self._recent, batch["index"]][-self.config.accumulate :]
-        loss = functional.cross_entropy(self(batch["image"]), batch["label"])
+        loss = self.objective.loss(self.network, batch)
         if not self._on_all_processes(bool(torch.isfinite(loss))):
             raise RunError(self._not_finite("the loss", self._recent[-1:]))
         cases = len(batch["label"])
@@ -86,26 +92,23 @@ class FinetuneModule(L.LightningModule):
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Keep the logits of the epoch."""
-        self._outputs.append((batch["index"], self(batch["image"]).float()))
+        """Keep what the epoch is judged by."""
+        self._outputs.append((batch["index"], self.objective.outcome(self.network, batch)))
 
     def on_validation_epoch_end(self) -> None:
-        """Log loss, macro AUC and accuracy over all validation cases, each counted once on any number of processes."""
-        index, logits = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
+        """Log the objective's columns over all validation cases, each counted once on any number of processes."""
+        index, outcomes = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
         self._outputs.clear()
         if self.trainer.world_size > 1:
             index = self.all_gather(index).flatten()  # type: ignore[union-attr]
-            logits = self.all_gather(logits).flatten(0, 1)  # type: ignore[union-attr]
-        labels = torch.tensor([case.label for case in self.data.val.cases])
-        ordered = torch.empty(len(labels), logits.shape[1])
-        ordered[index.cpu()] = logits.detach().cpu()
-        probabilities = ordered.double().softmax(dim=1).numpy()
-        if not np.isfinite(probabilities).all():
+            outcomes = self.all_gather(outcomes).flatten(0, 1)  # type: ignore[union-attr]
+        cases = self.data.val.cases
+        ordered = torch.empty(len(cases), outcomes.shape[1])
+        ordered[index.cpu()] = outcomes.detach().cpu()
+        if not bool(torch.isfinite(ordered).all()):
             raise RunError(f"epoch {self.current_epoch}: the network's output on validation cases is not finite.")
-        metrics = classification_metrics(labels.numpy(), probabilities)
-        self.log("val_loss", functional.cross_entropy(ordered, labels), sync_dist=True)
-        self.log("val_macro_auc", float(np.nan_to_num(metrics["macro_auc"], nan=0.5)), prog_bar=True, sync_dist=True)
-        self.log("val_accuracy", metrics["accuracy"], sync_dist=True)
+        for name, value in self.objective.judge(ordered, cases).items():
+            self.log(name, value, prog_bar=name in self.objective.shown, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """SGD with Nesterov momentum; the head's rate is its own; cosine to 0 by step."""
