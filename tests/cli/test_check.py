@@ -79,10 +79,3 @@ def test_a_terminal_gets_a_bar_on_stderr(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main([str(eyes(tmp_path / "a.npz")), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cases"] == 7
-
-
-def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit) as end:
-        main(["a", "--jsn"])
-    assert end.value.code == 2
-    assert "unrecognized arguments: --jsn" in capsys.readouterr().err

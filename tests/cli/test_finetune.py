@@ -59,7 +59,10 @@ def test_debug_in_a_process_of_its_own_shows_the_traceback(tmp_path: Path):
     [
         ({"epoch": 3, "seeds": 1}, r"unknown settings: epoch \(did you mean epochs\?\), seeds \(did you mean seed\?\)\."),
         ({"epochs": 0, "momentum": 2}, r"epochs is 0, must be 1 or more; momentum is 2\.0, must be above 0 and below 1\."),
-        ({"epochs": "three"}, r'.*"epochs": Expected a .*int.* three'),
+        ({"epochs": "three"}, r"epochs is 'three', must be a whole number\."),
+        ({"strategy": "foo"}, r"--strategy foo: Lightning cannot use it here \(.*\); give auto, ddp, ddp_spawn or fsdp\."),
+        ({"devices": "many"}, r"--devices many: Lightning cannot use it here \(.*\); give auto or a number of devices\."),
+        ({"accelerator": "tpux"}, r"--accelerator tpux: Lightning cannot use it here \(.*\); give auto, cpu, gpu or mps\."),
         ({"config": "nowhere.yaml"}, r"--config nowhere\.yaml: no such file\."),
         ({"data": "nowhere.npz"}, r"nowhere\.npz: no such file or folder; check the path"),
         ({"model": "cifar/resnet21"}, r"--model 'cifar/resnet21' is not known; did you mean .*"),

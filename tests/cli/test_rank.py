@@ -70,15 +70,6 @@ def test_bad_input_is_one_line_and_exit_code_2(zoo: Path, capsys: pytest.Capture
     assert told.out == ""
 
 
-@pytest.mark.parametrize("absent", ["--data", "--model", "--weights"])
-def test_what_is_needed_is_asked_for(zoo: Path, capsys: pytest.CaptureFixture[str], absent: str):
-    arguments = {"--data": ["x"], "--model": ["y"], "--weights": ["z"]}
-    with pytest.raises(SystemExit) as ended:
-        main([part for name, values in arguments.items() if name != absent for part in (name, *values)])
-    assert ended.value.code == 2
-    assert f"the following arguments are required: {absent}" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("candidates", "tied", "advice"),
     [
@@ -98,7 +89,7 @@ def test_a_candidate_without_score_is_listed_with_the_reason():
         (scored("good.pth", 9), Candidate("fresh.pth", refused="it looks untrained")), "two steps", ("good.pth",)
     )
     lines = as_text(ranking).splitlines()
-    assert lines[1].split("  ") == ["good.pth", " 9.000 ± 0.100", "0.3000 ± 0.0100", "2.0 s"]
+    assert lines[1].split("  ") == ["good.pth", " 100 %", "9.000 ± 0.100", "0.3000 ± 0.0100", "2.0 s"]
     assert lines[2].split() == ["fresh.pth", "no", "score"]
     assert lines[3] == "Probe: two steps; ± is the standard deviation over probe seeds."
     assert lines[4] == "fresh.pth: no score, it looks untrained"

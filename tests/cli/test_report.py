@@ -27,13 +27,6 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
         main([str(tmp_path)])
 
 
-def test_no_run_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([])
-    assert ended.value.code == 2
-    assert "the following arguments are required: RUN" in capsys.readouterr().err
-
-
 def test_help_loads_nothing_heavy() -> None:
     code = "import sys, acnorm.cli.report; print({'torch', 'matplotlib', 'pandas'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

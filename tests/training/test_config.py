@@ -21,10 +21,12 @@ def make(**changes: Any) -> FinetuneConfig:
 REFUSED = [
     *((name, value, "1 or more") for name in ("epochs", "batch_size", "accumulate", "nodes", "bootstrap") for value in (0, -1, None)),
     *((name, value, "1 or more") for name in ("patience", "image_size") for value in (0, -3)),
-    *((name, "", "a name or a number") for name in ("data", "model", "out", "accelerator", "devices", "strategy", "precision")),
-    *((name, value, "0 or more") for name in ("head_rate", "weight_decay") for value in (-0.1, INFINITY, NAN)),
+    *((name, "''", "a path") for name in ("data", "out", "weights", "splits")),
+    ("model", "''", "a name"),
+    *((name, "''", "a name or a number") for name in ("accelerator", "devices", "strategy")),
+    *((name, value, "0 or more and finite") for name in ("head_rate", "weight_decay") for value in (-0.1, INFINITY, NAN)),
     *((name, -1, "0 or more") for name in ("seed", "workers")),
-    *(("learning_rate", value, "above 0") for value in (0.0, -1.0, INFINITY, NAN)),
+    *(("learning_rate", value, "above 0 and finite") for value in (0.0, -1.0, INFINITY, NAN)),
     *(("momentum", value, "above 0 and below 1") for value in (0.0, 1.0, NAN)),
     *(("minimum_share", value, "between 0 and 1") for value in (-0.1, 1.1, NAN)),
 ]  # fmt: skip
@@ -41,7 +43,7 @@ EDGES = [
 @pytest.mark.parametrize(("name", "value", "allowed"), REFUSED)
 def test_a_value_out_of_range_is_told_with_what_is_allowed(name: str, value: object, allowed: str):
     with pytest.raises(UserError, match=rf"^{name} is {value}, must be {allowed}\.$"):
-        make(**{name: value})
+        make(**{name: "" if value == "''" else value})
 
 
 @pytest.mark.parametrize(("name", "value"), EDGES)
@@ -54,9 +56,9 @@ def test_values_at_the_edge_are_allowed(name: str, value: object):
     [
         ({"augment": "flip"}, "augment is 'flip', must be 'standard' or 'flips' or 'none'."),
         ({"method": "plain"}, "method is 'plain', must be 'vanilla' or 'acnorm'."),
-        ({"acnorm": ACNormTuning(temperature=0)}, "acnorm.temperature is 0, must be above 0."),
-        ({"acnorm": ACNormTuning(temperature=NAN)}, "acnorm.temperature is nan, must be above 0."),
-        ({"acnorm": ACNormTuning(eps=-1e-5)}, "acnorm.eps is -1e-05, must be above 0."),
+        ({"acnorm": ACNormTuning(temperature=0)}, "acnorm.temperature is 0, must be above 0 and finite."),
+        ({"acnorm": ACNormTuning(temperature=NAN)}, "acnorm.temperature is nan, must be above 0 and finite."),
+        ({"acnorm": ACNormTuning(eps=-1e-5)}, "acnorm.eps is -1e-05, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(init="zero")}, "acnorm.init is 'zero', must be 'paper' or 'identity'."),
         ({"epochs": "3"}, "epochs is 3, must be 1 or more."),
     ],
@@ -90,7 +92,7 @@ def other_value(value: object) -> object:
             return 7
         case ACNormTuning():
             return ACNormTuning(temperature=0.5)
-    return {"acnorm": "vanilla", "standard": "flips"}.get(str(value), f"{value}2")
+    return {"acnorm": "vanilla", "standard": "flips", "auto": "32-true"}.get(str(value), f"{value}2")
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(FinetuneConfig)])

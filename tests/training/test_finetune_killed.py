@@ -189,7 +189,7 @@ def test_a_damaged_checkpoint_is_refused(folder: Path, tmp_path: Path, keep: int
     run = killed_run(folder, tmp_path / "run", 1, **from_weights(folder))
     last = run / "checkpoints/last.ckpt"
     last.write_bytes(last.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"last\.ckpt: is damaged \(.*\); start the run again with --overwrite"):
+    with pytest.raises(UserError, match=r"last\.ckpt: is damaged or cut short; start the run again with --overwrite"):
         run_finetune(config(folder, out=run, **from_weights(folder, resume=True)))
 
 

@@ -80,21 +80,32 @@ def test_unknown_settings_of_flags_and_file_are_told_together(tmp_path: Path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"epochs": "three"}, r'"epochs": Expected a .*int.* three$'),
-        ({"epochs": 2.5}, r'"epochs": Expected a .*int.* 2\.5$'),
-        ({"learning_rate": "fast"}, r'"learning_rate": Expected a .*float.* fast$'),
-        ({"resume": 7}, r'"resume": Expected a .*bool.* 7$'),
-        ({"patience": "long"}, r'"patience": .*int.*None.* long$'),
-        ({"acnorm": {"temperature": "warm"}}, r'"acnorm\.temperature": Expected a .*float.* warm$'),
-        ({"acnorm": {"init": "zero"}}, r"\"acnorm\.init\": Expected a .*'paper', 'identity'.* zero$"),
+        ({"epochs": "three"}, r"^epochs is 'three', must be a whole number\.$"),
+        ({"epochs": 2.5}, r"^epochs is '2\.5', must be a whole number\.$"),
+        ({"learning_rate": "fast"}, r"^learning_rate is 'fast', must be a number\.$"),
+        ({"learning_rate": ".inf"}, r"^learning_rate is inf, must be above 0 and finite\.$"),
+        ({"resume": 7}, r"^resume is '7', must be true or false\.$"),
+        ({"patience": "long"}, r"^patience is 'long', must be a whole number\.$"),
+        ({"acnorm": {"temperature": "warm"}}, r"^acnorm\.temperature is 'warm', must be a number\.$"),
+        ({"acnorm": {"init": "zero"}}, r"^acnorm\.init is 'zero', must be 'paper' or 'identity'\.$"),
+        ({"precision": "12"}, r"^precision is '12', must be one of auto, 32-true, 16-mixed, bf16-mixed, .*\.$"),
         ({"epochs": 0, "seed": -1}, r"^epochs is 0, must be 1 or more; seed is -1, must be 0 or more\.$"),
-        ({"acnorm": {"eps": 0}}, r"^acnorm\.eps is 0\.0, must be above 0\.$"),
+        ({"acnorm": {"eps": 0}}, r"^acnorm\.eps is 0\.0, must be above 0 and finite\.$"),
     ],
 )
 def test_wrong_types_and_values_are_told_in_one_line(tmp_path: Path, way: Way, values: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message) as refused:
         way(values, tmp_path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("data", "a path"), ("out", "a path"), ("model", "a name"), ("weights", "a path"), ("splits", "a path")],
+)
+def test_empty_text_is_refused(name: str, what: str):
+    with pytest.raises(UserError, match=rf"^{name} is '', must be {what}\.$"):
+        config_from_settings(NEEDED | {name: ""})
 
 
 @ways
@@ -187,7 +198,7 @@ def test_words_that_belong_to_no_flag_are_refused(flags: list[str]):
 
 @pytest.mark.parametrize("flag", ["--epochs", "--config"])
 def test_a_flag_without_its_value_is_refused(flag: str):
-    with pytest.raises(UserError, match=rf"argument {flag}: expected one argument"):
+    with pytest.raises(UserError, match=rf"^{flag}: expected one argument"):
         config_from_flags([*FLAGS, flag])
 
 
@@ -208,4 +219,4 @@ def test_the_help_tells_every_setting(capsys: pytest.CaptureFixture[str]):
         config_from_flags(["--help"])
     assert ended.value.code == 0
     told = capsys.readouterr().out
-    assert all(re.search(rf"--{re.escape(name)} \S+\s+\S", told) for name in known_keys())
+    assert all(re.search(rf"--{re.escape(name.replace('_', '-'))} \S+\s+\S", told) for name in known_keys())

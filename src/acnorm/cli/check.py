@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import TYPE_CHECKING
+
+from acnorm.cli.parser import Parser
 
 if TYPE_CHECKING:
     from acnorm.data.check import CheckReport, Progress
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """Check a data set, print what it holds and what is wrong; 2 where something is fatal, else 0.
 
-    Raises nothing for bad data. Options that are not understood end with exit code 2, as argparse does.
+    Raises nothing for bad data.
+
+    Raises:
+        UserError: flags that are not understood.
 
     Examples:
         >>> main(["nowhere/eyes.npz"])
@@ -24,7 +28,7 @@ def main(argv: list[str]) -> int:
           nowhere/eyes.npz: no such file or folder; check the path
         2
     """
-    options = _parser().parse_args(argv)
+    options = _parser().parse(argv)
     from acnorm.data.check import check
 
     report = check(options.data, options.format, progress=_progress())
@@ -35,10 +39,10 @@ def main(argv: list[str]) -> int:
     return 2 if report.fatal else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="acnorm check",
-        description="Read every case; report counts, sizes, duplicates, unreadable files, leakage between splits. "
+def _parser() -> Parser:
+    parser = Parser(
+        "check",
+        "Read every case; report counts, sizes, duplicates, unreadable files, leakage between splits. "
         "Exit code 2 where something must be mended before training.",
     )
     parser.add_argument("data", metavar="DATA", help="an .npz archive, a table, or a folder")

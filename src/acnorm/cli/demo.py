@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import time
+
+from acnorm.cli.parser import Parser
 
 
 def main(argv: list[str]) -> int:
     """Run the demo, print the ranking and the two runs side by side, and where the report is."""
-    parser = argparse.ArgumentParser("acnorm demo", description="The whole job on generated images, in minutes.")
+    parser = Parser("demo", "The whole job on generated images, in minutes.")
     parser.add_argument("--out", default="demo", help="folder for everything (default: demo)")
     parser.add_argument("--overwrite", action="store_true", help="delete an earlier demo there first")
-    options = parser.parse_args(argv)
+    options = parser.parse(argv)
     for handler in logging.getLogger().handlers:  # the steps are told here; each run keeps its own log
         handler.setLevel(logging.ERROR)
     from pathlib import Path

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
+from acnorm.cli.parser import Parser
 
 
 def main(argv: list[str]) -> int:
     """Export, check against the run, and print where the file is."""
-    parser = argparse.ArgumentParser("acnorm export", description="Export a finished run's network, checked.")
+    parser = Parser("export", "Export a finished run's network, checked.")
     parser.add_argument("run", help="folder of a finished run")
     parser.add_argument("--format", required=True, help="onnx or torch-export")
     parser.add_argument("--out", help="the file (default: model/model.onnx or model/model.pt2 in the run)")
     parser.add_argument("--model", help="module:function, where the run's network is one of your own")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    options = parser.parse_args(argv)
+    options = parser.parse(argv)
     from acnorm.training.export import export
 
     exported = export(**vars(options))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
+from acnorm.cli.parser import Parser
 
 
 def main(argv: list[str]) -> int:
     """Write the predictions and print where they are."""
-    parser = argparse.ArgumentParser("acnorm predict", description="Run a finished run's network on new images.")
+    parser = Parser("predict", "Run a finished run's network on new images.")
     parser.add_argument("run", help="folder of a finished run")
     parser.add_argument("data", help="an image, a folder of images, or labelled data")
     parser.add_argument("--out", help="the CSV (default: predictions/NAME.csv in the run)")
     parser.add_argument("--format", help="of labelled data; found out where not given")
     parser.add_argument("--model", help="module:function, where the run's network is one of your own")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing CSV")
-    options = parser.parse_args(argv)
+    options = parser.parse(argv)
     from acnorm.training.predict import predict
 
     print(predict(**vars(options)))

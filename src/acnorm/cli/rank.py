@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import TYPE_CHECKING
+
+from acnorm.cli.parser import Parser
 
 if TYPE_CHECKING:
     from acnorm.ranking.rank import Ranking
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     """Print the ranking as a table with a line of advice, or as JSON."""
-    parser = argparse.ArgumentParser("acnorm rank", description="Score which of several checkpoints to fine-tune.")
+    parser = Parser("rank", "Score which of several checkpoints to fine-tune.")
     parser.add_argument("--data", required=True, help="as for acnorm finetune")
     parser.add_argument("--model", required=True, help="the network that all candidates are for")
     parser.add_argument("--weights", required=True, nargs="+", metavar="FILE", help="candidate checkpoints")
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="first of the probe seeds (default: 0)")
     parser.add_argument("--minimum-share", type=float, default=0.9, help="least share that must load (default: 0.9)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    options = vars(parser.parse_args(argv))
+    options = vars(parser.parse(argv))
     as_json = options.pop("json")
     from acnorm.ranking.rank import rank
 
@@ -40,18 +41,18 @@ def as_text(ranking: Ranking) -> str:
         >>> from acnorm.ranking.rank import Candidate, Ranking
         >>> candidate = Candidate("a.pth", 9.0, 0.1, 0.3, 0.01, seconds=1.0)
         >>> print(as_text(Ranking((candidate,), "one optimiser step", tied=("a.pth",))).splitlines()[1])
-        a.pth      9.000 ± 0.100  0.3000 ± 0.0100  1.0 s
+        a.pth      100 %   9.000 ± 0.100  0.3000 ± 0.0100  1.0 s
     """
     from acnorm.cli.tables import table
 
-    rows = [["candidate", "AC-Corr (sum)", "per channel", "time"]]
+    rows = [["candidate", "loaded", "AC-Corr (sum)", "per channel", "time"]]
     for item in ranking.candidates:
         if item.refused is not None:
-            rows.append([item.weights, "no score", "", ""])
+            rows.append([item.weights, "", "no score", "", ""])
             continue
         paper = f"{item.paper:.3f} ± {item.paper_deviation:.3f}"
         channel = f"{item.per_channel:.4f} ± {item.per_channel_deviation:.4f}"
-        rows.append([item.weights, paper, channel, f"{item.seconds:.1f} s"])
+        rows.append([item.weights, f"{100 * item.loaded:.0f} %", paper, channel, f"{item.seconds:.1f} s"])
     lines = [table(rows), f"Probe: {ranking.protocol}; ± is the standard deviation over probe seeds."]
     lines += [f"{item.weights}: no score, {item.refused}" for item in ranking.candidates if item.refused is not None]
     lines.append(_advice(ranking))

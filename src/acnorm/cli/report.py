@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+
+from acnorm.cli.parser import Parser
 
 
 def main(argv: list[str]) -> int:
@@ -12,9 +13,7 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: a folder is not a run, or the report cannot be written.
     """
-    parser = argparse.ArgumentParser(
-        prog="acnorm report", description="Write one self-contained HTML page about a run, or several side by side."
-    )
+    parser = Parser("report", "Write one self-contained HTML page about a run, or several side by side.")
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a run")
     parser.add_argument(
         "--out",
@@ -22,7 +21,7 @@ def main(argv: list[str]) -> int:
         type=Path,
         help="page to write (default: RUN/report.html for one run, ./report.html for several)",
     )
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse(argv)
     from acnorm.report.write import write_report
 
     print(write_report(arguments.runs, arguments.out))

@@ -11,6 +11,7 @@ from acnorm.tuning.acnorm import ACNormTuning
 
 # Settings that may differ between a run and its resumption: they do not change the result.
 NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers")
+PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "64-true", "16-true", "bf16-true", "16", "32", "64", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,21 +115,39 @@ class FinetuneConfig:
             for name in ("patience", "image_size")
         ]
         rules += [
-            (name, getattr(self, name), "a name or a number", bool)
-            for name in ("data", "model", "out", "accelerator", "devices", "strategy", "precision")
+            (name, repr(getattr(self, name)), allowed, _is_given)
+            for name, allowed in (
+                ("data", "a path"),
+                ("out", "a path"),
+                ("model", "a name"),
+                *((name, "a name or a number") for name in ("accelerator", "devices", "strategy")),
+            )
         ]
+        rules += [(name, repr(getattr(self, name)), "a path", _is_given) for name in ("weights", "splits")]
         rules += [
-            (name, getattr(self, name), "0 or more", lambda value: 0 <= value < float("inf"))
-            for name in ("head_rate", "weight_decay", "seed", "workers")
+            (name, getattr(self, name), "0 or more and finite", lambda value: 0 <= value < float("inf"))
+            for name in ("head_rate", "weight_decay")
         ]
+        rules += [(name, getattr(self, name), "0 or more", lambda value: value >= 0) for name in ("seed", "workers")]
         rules += [
-            ("learning_rate", self.learning_rate, "above 0", lambda value: 0 < value < float("inf")),
+            ("learning_rate", self.learning_rate, "above 0 and finite", _is_positive),
             ("momentum", self.momentum, "above 0 and below 1", lambda value: 0 < value < 1),
             ("minimum_share", self.minimum_share, "between 0 and 1", lambda value: 0 <= value <= 1),
+            (
+                "precision",
+                repr(self.precision),
+                f"one of {', '.join(PRECISIONS)}",
+                lambda _: self.precision in PRECISIONS,
+            ),
             ("augment", repr(self.augment), _either(AUGMENTATIONS), lambda _: self.augment in AUGMENTATIONS),
             ("method", repr(self.method), _either(METHODS), lambda _: self.method in METHODS),
-            ("acnorm.temperature", self.acnorm.temperature, "above 0", lambda value: 0 < value < float("inf")),
-            ("acnorm.eps", self.acnorm.eps, "above 0", lambda value: 0 < value < float("inf")),
+            (
+                "acnorm.temperature",
+                self.acnorm.temperature,
+                "above 0 and finite",
+                lambda value: 0 < value < float("inf"),
+            ),
+            ("acnorm.eps", self.acnorm.eps, "above 0 and finite", _is_positive),
             (
                 "acnorm.init",
                 repr(self.acnorm.init),
@@ -153,6 +172,14 @@ def _holds(rule: Callable[[Any], bool], value: Any) -> bool:
         return rule(value)
     except TypeError:
         return False
+
+
+def _is_given(shown: str) -> bool:
+    return shown != "''"
+
+
+def _is_positive(value: float) -> bool:
+    return 0 < value < float("inf")
 
 
 def _either(allowed: Any) -> str:

@@ -180,9 +180,8 @@ class Patience(EarlyStopping):
 def _check_whole(file: Path) -> None:
     try:
         torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        what = " ".join(str(error).split())[:80] or type(error).__name__
-        raise UserError(f"{file}: is damaged ({what}); start the run again with --overwrite.") from None
+    except Exception:
+        raise UserError(f"{file}: is damaged or cut short; start the run again with --overwrite.") from None
 
 
 def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | None = None) -> L.Trainer:
@@ -199,10 +198,20 @@ def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | 
         with _quiet():
             return _trainer(config, run, objective or ClassificationObjective())
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
-        chosen = f"--accelerator {config.accelerator} --devices {config.devices} --strategy {config.strategy}"
+        told = " ".join(str(error).split())
+        name = next((name for name in _EXAMPLES if name in told.lower()), "accelerator")
         raise UserError(
-            f"{chosen} --precision {config.precision}: Lightning does not accept these: {' '.join(str(error).split())}"
+            f"--{name} {getattr(config, name)}: Lightning cannot use it here ({told.partition('. ')[0].rstrip('.')}); "
+            f"give {_EXAMPLES[name]}."
         ) from None
+
+
+_EXAMPLES = {
+    "strategy": "auto, ddp, ddp_spawn or fsdp",
+    "precision": "auto, 32-true, 16-mixed or bf16-mixed",
+    "devices": "auto or a number of devices",
+    "accelerator": "auto, cpu, gpu or mps",
+}
 
 
 def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective) -> L.Trainer:

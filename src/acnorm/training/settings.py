@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
+import types
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ from acnorm.tuning.acnorm import ACNormTuning
 
 _CONFIG = "--config="
 _PARSER_FLAGS = ("config", "print_config", "help", "h")
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 NOTES_OF_A_RUN = ("command", "version")  # what config.yaml of a run says besides the settings
 
 
@@ -87,8 +91,17 @@ def known_keys() -> list[str]:
     return own + [f"acnorm.{item.name}" for item in fields(ACNormTuning)]
 
 
+class _Parser(ArgumentParser):  # type: ignore[misc]
+    """Shows flags with dashes, as those of the other verbs."""
+
+    def format_help(self) -> str:
+        """The help text."""
+        shown: str = super().format_help()
+        return re.sub(r"--\w[\w.]*", lambda flag: flag.group().replace("_", "-"), shown)
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="acnorm finetune",
         description="Fine-tune a pretrained network on labelled images; the results are in the folder --out.",
         exit_on_error=False,
@@ -183,9 +196,23 @@ def _plain(value: Any) -> Any:
 def _refusal(error: BaseException) -> str:
     line = _one_line(error)
     missing = line.removeprefix("the following arguments are required: ")
-    if missing == line:
-        return line
-    return f"missing: {', '.join(f'--{name}' for name in missing.split(', '))}; see acnorm finetune --help."
+    if missing != line:
+        return f"missing: {', '.join(f'--{name}' for name in missing.split(', '))}; see acnorm finetune --help."
+    wrong = re.search(r'Parser key "([\w.]+)".*(?:Got|Given) value: (.*)$', line)
+    if wrong and wrong[1] in known_keys():
+        return f"{wrong[1]} is {wrong[2]!r}, must be {_allowed(wrong[1])}."
+    return line.removeprefix("argument ") if wrong is None else line
+
+
+def _allowed(name: str) -> str:
+    """What a setting may be, in words."""
+    owner = ACNormTuning if name.startswith("acnorm.") else FinetuneConfig
+    kind = typing.get_type_hints(owner)[name.removeprefix("acnorm.")]
+    if isinstance(kind, types.UnionType):
+        (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(repr(value) for value in typing.get_args(kind))
+    return _KINDS[kind]
 
 
 def _one_line(error: BaseException) -> str:
