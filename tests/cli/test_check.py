@@ -79,3 +79,26 @@ def test_a_terminal_gets_a_bar_on_stderr(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main([str(eyes(tmp_path / "a.npz")), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cases"] == 7
+
+
+def test_the_same_problem_of_many_files_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for label in ("0", "1"):
+        (tmp_path / label).mkdir()
+        for at in range(4):
+            (tmp_path / label / f"{at}.png").touch()
+    assert main([str(tmp_path)]) == 2
+    told = capsys.readouterr().out
+    names = ", ".join(str(tmp_path / "0" / f"{at}.png") for at in range(3))
+    assert f"Fatal (8):\n  {names} and 5 more: the file is empty (0 bytes); copy or export it again\n" in told
+
+
+def test_no_more_is_printed_than_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    images = np.random.default_rng(9).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    images[30:] = images[:30]
+    path = eyes(tmp_path / "a.npz", train_images=images, train_labels=np.arange(60) % 2)
+    assert main([str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "  ... and 10 more lines; --json tells all"
+    assert len([line for line in lines if "the same pixels as" in line]) == 20
+    assert main([str(path), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["problems"]) == 30

@@ -211,3 +211,19 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, break_it, message: str):
 def test_an_unknown_format_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"eyes\.npz: unknown format 'dicomdir'; allowed are medmnist, table, idrid,"):
         load_data(archive(tmp_path), format="dicomdir")
+
+
+def test_what_is_done_to_images_on_their_way_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for label in ("0", "1"):
+        (tmp_path / label).mkdir()
+        for at in range(10):
+            size, kind = ((40, 30), "L") if at == 0 else ((32, 32), "RGB")
+            image = PIL.Image.new(kind, size)
+            image.putpixel((at, int(label)), 255 if kind == "L" else (255, at, 0))
+            image.save(tmp_path / label / f"{at}.png")
+    with caplog.at_level("INFO"):
+        load_data(tmp_path, image_size=32)
+    told = [record.getMessage() for record in caplog.records]
+    assert told.count("2 of 20 images are brought to 32 px (longer sides 40 to 40)") == 1
+    assert told.count("2 of 20 images are filled up to squares") == 1
+    assert told.count("2 of 20 images are grey; they are repeated into 3 channels") == 1

@@ -192,3 +192,9 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"data/a/\d+\.png: "):
         run_finetune(config(tmp_path, data=tmp_path / "data"))
     assert not (tmp_path / "run").exists()
+
+
+def test_splits_that_cannot_be_written_are_refused_before_anything_is(folder: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"^/proc/none/s\.json: cannot be written \(.+\); give another place\.$"):
+        run_finetune(config(folder, out=tmp_path / "run", splits="/proc/none/s.json"))
+    assert list(tmp_path.iterdir()) == []

@@ -163,3 +163,53 @@ def test_an_image_that_cannot_be_read_is_named(acnorm: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"eye\.png: "):
         predict(acnorm, tmp_path / "eye.png", model=NETWORK)
     assert not (acnorm / "predictions").exists()
+
+
+def test_images_in_folders_below_are_predicted_and_what_is_none_is_told(
+    acnorm: Path, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    data = by_class(images, tmp_path / "data", {"test_0000.png": "monday", "test_0001.png": "tuesday/left"})
+    (data / "test_0002.png").write_bytes((images / "test_0002.png").read_bytes())
+    (data / "monday" / "notes.txt").write_text("no image")
+    (data / ".hidden").mkdir()
+    (data / ".hidden" / "eye.png").write_text("no image")
+    table = pd.read_csv(predict(acnorm, data, out=tmp_path / "found.csv", model=NETWORK))
+    assert table["id"].tolist() == ["monday/test_0000.png", "test_0002.png", "tuesday/left/test_0001.png"]
+    assert "label" not in table
+    assert f"{data}: left out 1 that are no images (monday/notes.txt)" in caplog.text
+
+
+def test_folders_that_are_not_named_as_classes_have_no_labels(acnorm: Path, images: Path, tmp_path: Path):
+    data = by_class(images, tmp_path / "data", {"test_0000.png": "monday", "test_0001.png": "tuesday"})
+    assert "label" not in pd.read_csv(predict(acnorm, data, out=tmp_path / "found.csv", model=NETWORK))
+    named = by_class(images, tmp_path / "named", {"test_0000.png": "train/0", "test_0001.png": "test/1"})
+    assert "label" in pd.read_csv(predict(acnorm, named, out=tmp_path / "named.csv", model=NETWORK))
+
+
+def test_folders_without_images_are_refused(acnorm: Path, tmp_path: Path):
+    (tmp_path / "data" / "monday").mkdir(parents=True)
+    told = r"data: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does\.$"
+    with pytest.raises(UserError, match=told):
+        predict(acnorm, tmp_path / "data", out=tmp_path / "found.csv", model=NETWORK)
+
+
+@pytest.mark.parametrize("header", ["image,patient", "image,label"])
+def test_a_table_without_labels_is_predicted(acnorm: Path, images: Path, tmp_path: Path, header: str, per_case):
+    rows = [f"{images / 'test_0000.png'},", f"{images / 'test_0001.png'},"]
+    (tmp_path / "new.csv").write_text("\n".join([header, *rows]) + "\n")
+    table = pd.read_csv(predict(acnorm, tmp_path / "new.csv", out=tmp_path / "found.csv", model=NETWORK))
+    assert list(table.columns) == ["id", "image", "prediction", *PROBABILITIES]
+    np.testing.assert_allclose(table[PROBABILITIES], per_case[PROBABILITIES][:2], rtol=0, atol=1e-6)
+    (tmp_path / "new.csv").write_text(
+        "\n".join(["image,label", rows[0], f"{images / 'test_0001.png'},1", f"{images / 'test_0002.png'},0"])
+    )
+    with pytest.raises(UserError, match=r"new\.csv: row \d has no label; fill it in or remove the row"):
+        predict(acnorm, tmp_path / "new.csv", out=tmp_path / "again.csv", model=NETWORK)
+    (tmp_path / "new.csv").write_text("image\nnowhere.png\n")
+    with pytest.raises(UserError, match=r"nowhere\.png: no such file; correct row 2 of new\.csv"):
+        predict(acnorm, tmp_path / "new.csv", out=tmp_path / "again.csv", model=NETWORK)
+
+
+def test_where_the_table_cannot_be_written_is_told(acnorm: Path, images: Path):
+    with pytest.raises(UserError, match=r"^/proc/none/x\.csv: cannot be written \(.+\); give another place\.$"):
+        predict(acnorm, images, out="/proc/none/x.csv", model=NETWORK)

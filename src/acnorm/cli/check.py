@@ -7,9 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from acnorm.cli.parser import Parser
+from acnorm.data.problems import Problem
 
 if TYPE_CHECKING:
     from acnorm.data.check import CheckReport, Progress
+
+_FILES, _LINES = 3, 20  # shown of one kind of problem, and in all
 
 
 def main(argv: list[str]) -> int:
@@ -71,10 +74,23 @@ def _text(report: CheckReport) -> list[str]:
         lines += [f"patients: {patients}; size: {sizes}; channels: {channels}", "", *_table(report)]
     lines += ["", *report.notes] if report.notes else []
     for title, fatal in (("Fatal", True), ("Warnings", False)):
-        chosen = [problem.line() for problem in report.problems if problem.fatal is fatal]
+        chosen = [problem for problem in report.problems if problem.fatal is fatal]
         if chosen:
-            lines += ["", f"{title} ({len(chosen)}):", *(f"  {line}" for line in chosen)]
+            lines += ["", f"{title} ({len(chosen)}):", *(f"  {line}" for line in _grouped(chosen))]
     return lines if report.problems else [*lines, "", "No problem found."]
+
+
+def _grouped(problems: list[Problem]) -> list[str]:
+    """One line for all files of which the same is told, and no more than can be read."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        alike.setdefault((problem.what, problem.remedy), []).append(problem.file)
+    lines = []
+    for (what, remedy), files in alike.items():
+        more = f" and {len(files) - _FILES} more" if len(files) > _FILES else ""
+        lines.append(Problem(", ".join(files[:_FILES]) + more, what, remedy).line())
+    hidden = len(lines) - _LINES
+    return lines if hidden <= 0 else [*lines[:_LINES], f"... and {hidden} more lines; --json tells all"]
 
 
 def _table(report: CheckReport) -> list[str]:

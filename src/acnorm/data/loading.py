@@ -82,6 +82,8 @@ def load_data(
     mean, deviation = _statistics(usual_statistics, train)
     train.preprocessing = preprocessing = replace(plain, mean=mean, deviation=deviation)
     warnings = tuple(_warnings(collection, splits, scan))
+    for change in _changes(scan, size, channels):
+        logger.info("%s", change)
     for warning in warnings:
         logger.warning("%s", warning)
     return PreparedData(
@@ -118,6 +120,23 @@ def _shape(scan: _Scan, data: Path | str, image_size: int | None) -> tuple[int, 
         listed = ", ".join(str(side) for side in sorted(sides)[:5])
         raise UserError(f"{data}: images differ in size (longer sides {listed}); give --image-size PIXELS.")
     return image_size or sides.pop(), max(shape[0] for shape in scan.shapes)
+
+
+def _changes(scan: _Scan, size: int, channels: int) -> list[str]:
+    """What is done to images on their way, each in one line."""
+    told, count = [], len(scan.shapes)
+    sides = [max(shape[1:]) for shape in scan.shapes if max(shape[1:]) != size]
+    if sides:
+        told.append(
+            f"{len(sides)} of {count} images are brought to {size} px (longer sides {min(sides)} to {max(sides)})"
+        )
+    uneven = sum(shape[1] != shape[2] for shape in scan.shapes)
+    if uneven:
+        told.append(f"{uneven} of {count} images are filled up to squares")
+    grey = sum(shape[0] != channels for shape in scan.shapes)
+    if grey:
+        told.append(f"{grey} of {count} images are grey; they are repeated into {channels} channels")
+    return told
 
 
 def _statistics(usual: Statistics | None, train: CaseDataset) -> Statistics:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from acnorm._version import __version__
 from acnorm.core.convert import Census, ConversionError, acnorm_layers, census
 from acnorm.core.summary import summary
-from acnorm.data.atomic import replacing
+from acnorm.data.atomic import check_writable, replacing
 from acnorm.data.fingerprint import fingerprint
 from acnorm.data.loading import PreparedData
 from acnorm.data.split_file import write_assignment
@@ -63,6 +63,8 @@ def run_finetune(config: FinetuneConfig) -> Result:
         run.check_free(resume=config.resume, overwrite=config.overwrite)
         if config.overwrite:
             _keep_inputs(config, run)
+        if config.splits is not None and not Path(config.splits).exists():
+            check_writable(Path(config.splits))
     if config.resume:
         _check_same(config, run)
         if run.finished and first:

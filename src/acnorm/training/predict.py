@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pandas as pd
 from acnorm.data.atomic import replacing
 from acnorm.data.case import Case, Collection
 from acnorm.data.dataset import CaseDataset
-from acnorm.data.formats import read_cases
+from acnorm.data.formats import FORMATS, read_cases, table
+from acnorm.data.formats.settle import split_name
 from acnorm.data.images import is_image
 from acnorm.errors import UserError
 from acnorm.training.evaluate import Predictions, predict_cases
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import load_shipped
+
+logger = logging.getLogger("acnorm")
 
 
 def predict(
@@ -33,7 +37,8 @@ def predict(
 
     Args:
         run: folder of a finished run.
-        data: an image, a folder of images without labels, or labelled data in any format of ``acnorm check``.
+        data: an image; a folder of images, also in folders below, without labels; a table without labels; or labelled
+            data in any format of ``acnorm check``, folders named as the run's classes among them.
         out: the CSV; ``predictions/<name of data>.csv`` in the run where not given.
         format: of labelled data.
         model: "module:function" where the run's network is one of your own.
@@ -59,28 +64,51 @@ def predict(
         raise UserError(f"--out {target}: predictions are a table; give a name that ends in .csv.")
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists; give --out another file, or --overwrite.")
-    collection = _cases(data, format)
-    if collection is None:
-        cases, labelled = _unlabelled(data), False
-    else:
-        cases, labelled = _relabelled(collection, shipped.classes), True
+    cases, labelled = _cases(data, format, shipped.classes)
     found = predict_cases(shipped.network, CaseDataset(cases, shipped.preprocessing))
     with replacing(target) as draft:
         _table(found, shipped.classes, labelled).to_csv(draft, index=False)
     return target
 
 
-def _cases(data: Path, format: str | None) -> Collection | None:
-    """Labelled cases, or None for an image or a folder that directly holds images."""
-    flat = data.is_dir() and any(is_image(file) for file in data.iterdir() if file.is_file())
-    if format is None and (flat or (data.is_file() and is_image(data))):
-        return None
-    return read_cases(data, format)
+def _cases(data: Path, format: str | None, classes: tuple[str, ...]) -> tuple[tuple[Case, ...], bool]:
+    """The cases and whether they have labels: not for images, for folders of other names, for a table without any."""
+    if format is None and data.is_dir() and _is_of_images(data, classes):
+        return _images_below(data), False
+    if format is None and data.is_file() and is_image(data):
+        return (Case(id=data.name, image=data, label=0),), False
+    if format in (None, "table") and table.detect(data):
+        cases = table.read_unlabelled(data)
+        if cases is not None:
+            return cases, False
+    return _relabelled(read_cases(data, format), classes), True
 
 
-def _unlabelled(data: Path) -> tuple[Case, ...]:
-    files = [data] if data.is_file() else sorted(file for file in data.iterdir() if file.is_file() and is_image(file))
-    return tuple(Case(id=file.name, image=file, label=0) for file in files)
+def _is_of_images(data: Path, classes: tuple[str, ...]) -> bool:
+    """Whether a folder holds images by no order that tells labels: directly, or in folders not named as classes."""
+    if any(is_image(file) for file in data.iterdir() if file.is_file()):
+        return True
+    if next(name for name, kind in FORMATS.items() if kind.detect(data) or name == "folder") != "folder":
+        return False
+    folders = [folder for folder in data.iterdir() if folder.is_dir()]
+    within = [inner for folder in folders if split_name(folder.name) for inner in folder.iterdir() if inner.is_dir()]
+    return bool(folders) and not any(folder.name in classes for folder in (*folders, *within))
+
+
+def _images_below(data: Path) -> tuple[Case, ...]:
+    files = sorted(
+        file
+        for file in data.rglob("*")
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(data).parts)
+    )
+    images = [file for file in files if is_image(file)]
+    if not images:
+        raise UserError(f"{data}: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does.")
+    others = [file.relative_to(data).as_posix() for file in files if file not in set(images)]
+    if others:
+        named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        logger.warning("%s: left out %d that are no images (%s)", data, len(others), named)
+    return tuple(Case(id=file.relative_to(data).as_posix(), image=file, label=0) for file in images)
 
 
 def _relabelled(collection: Collection, classes: tuple[str, ...]) -> tuple[Case, ...]:
@@ -95,10 +123,10 @@ def _relabelled(collection: Collection, classes: tuple[str, ...]) -> tuple[Case,
 
 
 def _table(found: Predictions, classes: tuple[str, ...], labelled: bool) -> pd.DataFrame:
-    table = pd.DataFrame({"id": [case.id for case in found.cases], "image": [case.where() for case in found.cases]})
+    frame = pd.DataFrame({"id": [case.id for case in found.cases], "image": [case.where() for case in found.cases]})
     if labelled:
-        table["label"] = [classes[case.label] for case in found.cases]
-    table["prediction"] = [classes[at] for at in found.probabilities.argmax(axis=1)]
+        frame["label"] = [classes[case.label] for case in found.cases]
+    frame["prediction"] = [classes[at] for at in found.probabilities.argmax(axis=1)]
     for at, name in enumerate(classes):
-        table[f"probability_{name}"] = found.probabilities[:, at].round(6)
-    return table
+        frame[f"probability_{name}"] = found.probabilities[:, at].round(6)
+    return frame

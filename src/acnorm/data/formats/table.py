@@ -8,7 +8,7 @@ from pathlib import Path
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.rows import Rows, read_rows
 from acnorm.data.formats.settle import is_whole_number, ordered, settle, split_name
-from acnorm.data.problems import Problem, fault
+from acnorm.data.problems import Problem, fault, faults
 
 _MISSING = {"", "nan"}  # "None" and "NA" stay what they may be: the name of a class
 
@@ -41,6 +41,21 @@ def read(data: Path) -> Collection:
     numbers = {name: number for number, name in enumerate(classes)}
     cases = tuple(_case(data, cells, numbers[_class_name(cells["label"], classes)]) for cells in sound)
     return settle(Collection(cases, classes, data, "table"), problems)
+
+
+def read_unlabelled(data: Path) -> tuple[Case, ...] | None:
+    """Read the cases of a table in which no row has a label, or give None where some have; their label is 0.
+
+    Raises `DataError` with every row at fault: no image.
+    """
+    table = read_rows(data)
+    table.require(("image",), "the table needs the column image")
+    if any(cells.get("label", "").lower() not in _MISSING for _, cells in table.rows):
+        return None
+    problems = [problem for row, cells in table.rows if (problem := _no_image(table, row, cells))]
+    if problems:
+        raise faults(problems)
+    return tuple(_case(data, cells, 0) for _, cells in table.rows)
 
 
 def _case(data: Path, cells: dict[str, str], label: int) -> Case:
