@@ -15,8 +15,10 @@ SPLITS = ("train", "val", "test")
 class Case:
     """One image and what is known about it.
 
-    `label` counts from 0 and indexes `Collection.classes`; `split` is "train", "val", "test" or None (not
-    given); `index` is the row where `image` is an archive of many images, and None for a file of its own.
+    `label` counts from 0 and indexes `Collection.classes`; it is 0 where a `mask`, a label map, says what is what.
+    `split` is "train", "val", "test" or None (not given); `index` is the row where `image` is an archive of many
+    images, and None for a file of its own. `channels` are further files of the same image (nnU-Net's _0001, ...),
+    `within` is a map of where labels count (a field of view), and `other` the label map of a second observer.
 
     Examples:
         >>> Case(id="eye-1", image=Path("eyes/1.png"), label=2).patient is None
@@ -29,6 +31,10 @@ class Case:
     patient: str | None = None
     split: str | None = None
     index: int | None = None
+    mask: Path | None = None
+    channels: tuple[Path, ...] = ()
+    within: Path | None = None
+    other: Path | None = None
 
     def where(self) -> str:
         """The file of the case and, in an archive, its id: what a message to the user names.
@@ -44,6 +50,7 @@ class Case:
 class Collection:
     """All cases of one data set, the names of its classes in order, and where they were read from.
 
+    Of label maps, class 0 is the background.
     `notes` are the non-fatal things that the reader met, such as files it ignored.
 
     Examples:
@@ -61,6 +68,11 @@ class Collection:
 
     def __len__(self) -> int:
         return len(self.cases)
+
+    @property
+    def task(self) -> str:
+        """ "segmentation" where cases have label maps, else "classification"."""
+        return "segmentation" if any(case.mask is not None for case in self.cases) else "classification"
 
     @property
     def patients_known(self) -> bool:

@@ -226,7 +226,8 @@ def command_of(config: FinetuneConfig) -> str:
 
 
 def _flag(name: str, value: str) -> list[str]:
-    return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]
+    flag = f"--{name.replace('_', '-')}"
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""NIfTI through nibabel: turned to RAS on reading, and back on writing."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from jaxtyping import Float, Int
+from nibabel import orientations
+from numpy.typing import NDArray
+
+from acnorm.data.atomic import replacing
+from acnorm.data.problems import fault
+
+
+def read_nifti(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[NDArray[np.float64], "4 4"]]:
+    """Read the values as stored, scaled by the header's slope, and the affine, both in RAS.
+
+    Raises `DataError` for a file that cannot be read or that has not three axes.
+    """
+    source = _load(path)
+    try:
+        image = nibabel.as_closest_canonical(source)
+        values = np.asarray(image.dataobj, dtype=np.float32)
+    except (EOFError, OSError, zlib.error, ValueError) as error:
+        raise fault(path, f"is cut short or damaged ({_told(error)})", "copy or export it again") from None
+    return values, np.asarray(image.affine, dtype=np.float64)
+
+
+def write_nifti(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> None:
+    """Write a label map given in RAS in the orientation and with the affine of `like`."""
+    source = _load(like)
+    back = orientations.ornt_transform(
+        orientations.axcodes2ornt(("R", "A", "S")), orientations.io_orientation(source.affine)
+    )
+    header = source.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    found = nibabel.Nifti1Image(orientations.apply_orientation(mask, back).astype(np.uint8), source.affine, header)
+    with replacing(out) as draft:
+        found.to_filename(draft)
+
+
+def _load(path: Path) -> nibabel.Nifti1Image:
+    try:
+        image = nibabel.load(path)
+    except FileNotFoundError:
+        raise fault(path, "no such file", "check the path") from None
+    except Exception as error:
+        raise fault(path, f"is no NIfTI file that can be read ({_told(error)})", "copy or export it again") from None
+    axes = len(image.shape)
+    if axes != 3:
+        remedy = "give each frame a file of its own" if axes == 4 else "give a volume of three axes"
+        raise fault(path, f"has {axes} axes, three are needed", remedy)
+    return image
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__

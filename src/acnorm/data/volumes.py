@@ -1,0 +1,172 @@
+"""Images and label maps of two or three dimensions with their geometry: read in one orientation, written back as found.
+
+Volumes are turned to RAS (axes to the right, to the front and up, as nibabel's canonical) here and nowhere else. Images
+of two axes stay as `acnorm.data.images` gives them, [channel, height, width] in 0..1, and have no spacing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from acnorm.data.case import Case
+from acnorm.data.decoders.itk import read_itk, write_itk
+from acnorm.data.decoders.labels import read_label_image, write_label_image
+from acnorm.data.decoders.nifti import read_nifti, write_nifti
+from acnorm.data.images import read_file
+from acnorm.data.problems import fault
+
+NIFTI, ITK = (".nii", ".nii.gz"), (".mha", ".mhd", ".nrrd")
+Space = tuple[NDArray[np.float32], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image of two or three axes.
+
+    spacing: millimetres between voxels on each axis; None where the file says nothing (2D images).
+    affine: from voxels to millimetres in RAS; None in 2D.
+    """
+
+    values: Float[NDArray[np.float32], " channel *space"]
+    spacing: tuple[float, ...] | None
+    affine: Float[NDArray[np.float64], "4 4"] | None
+
+
+@dataclass(frozen=True)
+class LabelledVolume:
+    """A case as read: image, label map, and where labels count (None: everywhere)."""
+
+    image: Volume
+    mask: Int[NDArray[np.uint8], "*space"]
+    within: NDArray[np.bool_] | None
+
+
+def read_volume(path: Path) -> Volume:
+    """Read NIfTI, MHA, MHD, NRRD or a folder of one DICOM series as it is stored (HU in CT), or a 2D image in 0..1.
+
+    Raises `DataError`, one line with the file and the remedy: not readable, four axes, NaN or infinity.
+
+    Examples:
+        >>> import tempfile, nibabel
+        >>> file = Path(tempfile.mkdtemp()) / "heart.nii.gz"
+        >>> nibabel.Nifti1Image(np.ones((4, 5, 6), np.int16), np.diag([2.0, 2.0, 8.0, 1.0])).to_filename(file)
+        >>> volume = read_volume(file)
+        >>> volume.values.shape, volume.spacing
+        ((1, 4, 5, 6), (2.0, 2.0, 8.0))
+    """
+    reader = _reader(path)
+    if reader is None:
+        return Volume(read_file(path), None, None)
+    values, affine = reader(path)
+    if not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise fault(path, f"{count} voxels are NaN or infinite", "export it again, or set them to the background")
+    return Volume(values[None], _spacing(affine), affine)
+
+
+def read_case_volume(case: Case) -> Volume:
+    """Read the image of a case, all of its files stacked as channels.
+
+    Raises `DataError` where a file cannot be read or does not lie on the grid of the first.
+    """
+    first = read_volume(case.image)
+    parts = [first]
+    for path in case.channels:
+        part = read_volume(path)
+        _same_grid(path, part, case.image, first)
+        parts.append(part)
+    return Volume(np.concatenate([part.values for part in parts]), first.spacing, first.affine)
+
+
+def read_labelled(case: Case, classes: int) -> LabelledVolume:
+    """Read image, label map and field of view of a segmentation case.
+
+    Label maps of 0 and 255 count as 0 and 1 where there are two classes.
+
+    Args:
+        case: with a mask.
+        classes: with the background, which is label 0.
+
+    Raises `DataError` where a file cannot be read, does not lie on the image's grid, or has a label that is none.
+    """
+    if case.mask is None:
+        raise fault(case.where(), "has no label map", "add one, or leave the case out")
+    image = read_case_volume(case)
+    mask = _labels(case.mask, case.image, image)
+    if classes == 2 and set(np.unique(mask)) <= {0, 255}:
+        mask = mask // 255
+    if mask.max(initial=0) >= classes:
+        raise fault(
+            case.mask,
+            f"holds the label {int(mask.max())}, the classes are 0 to {classes - 1}",
+            "correct it, or name the class",
+        )
+    within = None if case.within is None else _labels(case.within, case.image, image) > 0
+    return LabelledVolume(image, mask.astype(np.uint8), within)
+
+
+def write_mask(mask: Int[NDArray[np.uint8], "*space"], like: Path, out: Path) -> None:
+    """Write a label map, given on the grid of `read_volume(like)`, in the geometry and orientation of `like` itself.
+
+    NIfTI, MHA, MHD and NRRD by the suffix of `out`; for 2D images PNG.
+
+    Raises `UserError` where nothing can be written, and `DataError` for another kind of file than `like`.
+
+    Examples:
+        >>> import tempfile, nibabel
+        >>> file = Path(tempfile.mkdtemp()) / "heart.nii.gz"
+        >>> nibabel.Nifti1Image(np.ones((4, 5, 6), np.int16), np.diag([-2.0, 2.0, 8.0, 1.0])).to_filename(file)
+        >>> write_mask(np.ones((4, 5, 6), np.uint8), file, file.with_name("found.nii.gz"))
+        >>> nibabel.load(file.with_name("found.nii.gz")).affine[0, 0]
+        np.float64(-2.0)
+    """
+    if _kind(like) != _kind(out):
+        raise fault(
+            out, f"cannot be written in the geometry of {like.name}", f"give a name that ends as {like.name} does"
+        )
+    writer = {NIFTI: write_nifti, ITK: write_itk}.get(_kind(like) or (), write_label_image)
+    writer(mask, like, out)
+
+
+def _reader(path: Path) -> Callable[[Path], Space] | None:
+    if path.is_dir():
+        return read_itk
+    return {NIFTI: read_nifti, ITK: read_itk}.get(_kind(path) or ())
+
+
+def _kind(path: Path) -> tuple[str, ...] | None:
+    name = path.name.lower()
+    return next((kind for kind in (NIFTI, ITK) if name.endswith(kind)), None)
+
+
+def _labels(path: Path, image_path: Path, image: Volume) -> NDArray[np.int64]:
+    reader = _reader(path)
+    values, affine = (read_label_image(path), None) if reader is None else reader(path)
+    part = Volume(values[None].astype(np.float32), None if affine is None else _spacing(affine), affine)
+    _same_grid(path, part, image_path, image)
+    whole: NDArray[np.int64] = np.nan_to_num(values, nan=-1, posinf=-1).round().astype(np.int64)
+    if (whole != values).any() or whole.min(initial=0) < 0:
+        raise fault(path, "holds fractions, negative values or NaN, which are no labels", "save whole numbers from 0")
+    return whole
+
+
+def _same_grid(path: Path, part: Volume, first_path: Path, first: Volume) -> None:
+    shape, wanted = part.values.shape[1:], first.values.shape[1:]
+    if shape != wanted:
+        told, asked = (" × ".join(map(str, sides)) for sides in (shape, wanted))
+        raise fault(path, f"is of {told} voxels, {first_path.name} of {asked}", "resample it to the image's grid")
+    if part.affine is not None and first.affine is not None and not np.allclose(part.affine, first.affine, atol=1e-2):
+        raise fault(
+            path, f"lies elsewhere than {first_path.name} (their affines differ)", "resample it to the image's grid"
+        )
+
+
+def _spacing(affine: NDArray[np.float64]) -> tuple[float, ...]:
+    lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    return tuple(round(float(length), 6) for length in lengths)
