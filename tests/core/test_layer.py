@@ -260,7 +260,7 @@ def test_half_precision_parameters(dtype: torch.dtype, init: str):
 def test_a_weight_that_is_hidden_is_refused_rather_than_passed_over():
     layer = ACNorm(random_layer())
     layer.norm.__dict__["weight"] = layer.norm._parameters["weight"]  # as FSDP 1 does while a module runs
-    with pytest.raises(RuntimeError, match=r"hidden by another tensor, as .* \(FSDP 1\) does; use DDP or FSDP 2"):
+    with pytest.raises(RuntimeError, match=r"hidden by another tensor\. .* \(FSDP 1\) does so: use DDP or FSDP 2"):
         layer(images_of(6))
 
 

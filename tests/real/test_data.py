@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from acnorm.data.check import check
 from acnorm.data.formats import read_cases
 from acnorm.data.splits import split_cases
+from acnorm.data.volumes import read_labelled, write_mask
 
 BESIDE = Path(__file__).parents[2].parent / "shared" / "data"
 DATA = Path(os.environ.get("ACNORM_DATA", BESIDE))
@@ -65,3 +69,47 @@ def test_a_validation_set_is_cut_from_idrids_training_cases():
 def test_other_archives_can_be_read(name: str, cases: int, classes: int):
     collection = read_cases(DATA / name)
     assert (len(collection), len(collection.classes)) == (cases, classes)
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "cases", "counts"),
+    [
+        ("vessels/DRIVE", "drive", 40, {"train": [20, 20], "test": [20, 20]}),
+        ("cardiac", "nnunet", 64, {"train": [48, 48, 48, 48], "test": [16, 16, 16, 16]}),
+        ("liver", "nnunet", 12, {"no split": [12, 12, 9]}),
+        ("nodules/lidc", "nnunet", 100, {"no split": [100, 100]}),
+    ],
+)
+def test_label_maps_are_sound_and_each_class_is_counted(name: str, format: str, cases: int, counts: dict):
+    report = check(DATA / name)
+    assert report.lines() == []
+    assert (report.format, report.task, report.cases) == (format, "segmentation", cases)
+    assert {split: list(by_class.values()) for split, by_class in report.counts.items()} == counts
+
+
+def test_the_frames_of_a_heart_are_one_patient():
+    collection = read_cases(DATA / "cardiac")
+    assert collection.patients_known
+    assert len({case.patient for case in collection.cases}) == 32
+
+
+def test_masks_are_written_on_the_grid_of_the_images(tmp_path: Path):
+    case = read_cases(DATA / "cardiac").cases[0]
+    found = read_labelled(case, 4)
+    write_mask(found.mask, case.image, tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(read_labelled(replace(case, mask=tmp_path / "mask.nii.gz"), 4).mask, found.mask)
+    image, mask = nibabel.load(case.image), nibabel.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(image.affine, mask.affine)
+    assert image.header.get_zooms() == mask.header.get_zooms()
+
+
+def test_the_second_observer_of_drive_agrees_as_published():
+    """Dice of the second observer against the first within the field of view is published as 0.79."""
+    dice = []
+    for case in read_cases(DATA / "vessels/DRIVE").cases:
+        if case.other is not None:
+            first, second = read_labelled(case, 2), read_labelled(replace(case, mask=case.other), 2).mask
+            truth, found = first.mask[first.within], second[first.within]
+            dice.append(2 * (truth * found).sum() / (truth.sum() + found.sum()))
+    assert len(dice) == 20
+    assert np.mean(dice) == pytest.approx(0.79, abs=0.01)

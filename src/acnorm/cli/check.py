@@ -71,7 +71,8 @@ def _text(report: CheckReport) -> list[str]:
         patients = "not given" if report.patients is None else str(report.patients)
         sizes = ", ".join(list(report.sizes)[:5]) + (", ..." if len(report.sizes) > 5 else "")
         channels = " and ".join(sorted(report.channels))
-        lines += [f"patients: {patients}; size: {sizes}; channels: {channels}", "", *_table(report)]
+        spacing = f"; spacing in mm: {', '.join(list(report.spacings)[:5])}" if report.spacings else ""
+        lines += [f"patients: {patients}; size: {sizes}; channels: {channels}{spacing}", "", *_table(report)]
     lines += ["", *report.notes] if report.notes else []
     for title, fatal in (("Fatal", True), ("Warnings", False)):
         chosen = [problem for problem in report.problems if problem.fatal is fatal]
@@ -94,14 +95,15 @@ def _grouped(problems: list[Problem]) -> list[str]:
 
 
 def _table(report: CheckReport) -> list[str]:
-    """Cases by class (rows) and split (columns), with sums."""
+    """Cases by class (rows) and split (columns), with sums; of label maps, cases that hold the class."""
     splits = list(report.counts)
-    rows = [["class", *splits, "all"]]
+    rows = [["class" if report.task == "classification" else "cases with", *splits, "all"]]
     for name in report.classes:
         counts = [report.counts[split][name] for split in splits]
         rows.append([name, *map(str, counts), str(sum(counts))])
-    sums = [sum(report.counts[split].values()) for split in splits]
-    rows.append(["all", *map(str, sums), str(sum(sums))])
+    if report.task == "classification":
+        sums = [sum(report.counts[split].values()) for split in splits]
+        rows.append(["all", *map(str, sums), str(sum(sums))])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from acnorm.data.case import Case, Collection, duplicate_ids, patients_across_splits
 from acnorm.data.formats import read_cases
 from acnorm.data.images import read_image
 from acnorm.data.problems import DataError, Problem
+from acnorm.data.volumes import read_labelled
 
 Progress = Callable[[Sequence[Case]], Iterable[Case]]
 
@@ -23,8 +27,9 @@ _UNSPLIT = "no split"
 class CheckReport:
     """What a data set holds and what is wrong with it.
 
-    `counts` goes from split to class name to number of cases, `sizes` from "height×width" and `channels` from
-    "1" or "3" to the number of images read; `patients` is their number, or None where some case names none.
+    `counts` goes from split to class name to number of cases (for label maps: of cases that hold the class), `sizes`
+    from "height×width" or "x×y×z" and `channels` from "1" or "3" to the number of images read, and `spacings` from
+    millimetres an axis where files tell them; `patients` is their number, or None where some case names none.
     """
 
     source: str
@@ -37,6 +42,8 @@ class CheckReport:
     channels: dict[str, int]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    task: str = "classification"
+    spacings: dict[str, int] = field(default_factory=dict)
 
     @property
     def fatal(self) -> bool:
@@ -52,12 +59,14 @@ class CheckReport:
         return {
             "source": self.source,
             "format": self.format,
+            "task": self.task,
             "cases": self.cases,
             "classes": list(self.classes),
             "patients": self.patients,
             "counts": self.counts,
             "sizes": self.sizes,
             "channels": self.channels,
+            "spacings": self.spacings,
             "fatal": self.fatal,
             "problems": [problem.to_dict() for problem in self.problems],
             "notes": list(self.notes),
@@ -73,15 +82,19 @@ class _Seen:
     size: str
     channels: int
     constant: bool
+    axes: int = 2
+    spacing: str = ""
+    labels: tuple[int, ...] = ()
 
 
 def check(data: Path | str, format: str | None = None, *, progress: Progress = iter) -> CheckReport:
     """Read every case of a data set and report what it holds and all that is wrong with it.
 
     Fatal: what the reader of the format refuses, unreadable images, the same pixels or the same patient in two
-    splits, ids that occur twice, a class without training case. Warnings: the same pixels twice in a split,
-    images of one colour, a class missing from another split, files ignored. `progress` wraps the loop over the
-    cases. Raises nothing for bad data: that is what the report is for.
+    splits, ids that occur twice, a class without training case; of segmentation, label maps that do not fit their
+    images or hold other labels, label maps that are all empty, and 2D images among volumes. Warnings: the same pixels
+    twice in a split, images of one colour, a class missing from another split, empty label maps, volumes of one slice,
+    files ignored. `progress` wraps the loop over the cases. Raises nothing for bad data: the report is for that.
 
     Examples:
         >>> import tempfile, numpy as np
@@ -104,19 +117,39 @@ def check(data: Path | str, format: str | None = None, *, progress: Progress = i
     seen: list[_Seen] = []
     for case in progress(collection.cases):
         try:
-            seen.append(_see(case))
+            seen.append(_see(case) if case.mask is None else _see_labelled(case, len(collection.classes)))
         except DataError as error:
             found += error.problems
-    found += _ids(collection, found) + _patients(collection) + _empty_classes(collection)
-    found += _duplicates(seen, collection) + _constants(seen) + list(collection.notes)
+    counts = _counts(collection, seen)
+    found += _ids(collection, found) + _patients(collection) + _empty_classes(collection, counts)
+    found += _duplicates(seen, collection) + _constants(seen) + _volumes(seen, collection) + list(collection.notes)
     return _report(collection, seen, found)
 
 
 def _see(case: Case) -> _Seen:
     image = read_image(case)
     channels, height, width = image.shape
-    digest = hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest()
-    return _Seen(case, digest, f"{height}×{width}", channels, bool(image.min() == image.max()))
+    return _Seen(case, _digest(image), f"{height}×{width}", channels, bool(image.min() == image.max()))
+
+
+def _see_labelled(case: Case, classes: int) -> _Seen:
+    read = read_labelled(case, classes)
+    image, spacing = read.image.values, read.image.spacing
+    channels, *space = image.shape
+    return _Seen(
+        case,
+        _digest(image),
+        "×".join(map(str, space)),
+        channels,
+        bool(image.min() == image.max()),
+        axes=len(space),
+        spacing="" if spacing is None else "×".join(f"{length:g}" for length in spacing),
+        labels=tuple(int(label) for label in np.unique(read.mask)),
+    )
+
+
+def _digest(image: NDArray[np.float32]) -> bytes:
+    return hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest()
 
 
 def _report(collection: Collection, seen: list[_Seen], problems: list[Problem]) -> CheckReport:
@@ -128,17 +161,22 @@ def _report(collection: Collection, seen: list[_Seen], problems: list[Problem]) 
         notes.append(f"images differ in size: {_most_common(sizes)}")
     if len(channels) > 1:
         notes.append(f"images differ in channels: {_most_common(channels)}")
+    spacings = dict(Counter(image.spacing for image in seen if image.spacing).most_common())
+    if len(spacings) > 1:
+        notes.append(f"volumes differ in spacing (mm): {_most_common(spacings)}")
     return CheckReport(
         source=str(collection.source),
         format=collection.format,
         cases=len(collection),
         classes=collection.classes,
         patients=patients if collection.cases else None,
-        counts=_counts(collection),
+        counts=_counts(collection, seen),
         sizes=sizes,
         channels=channels,
         problems=tuple(problems),
         notes=tuple(notes),
+        task=collection.task,
+        spacings=spacings,
     )
 
 
@@ -147,10 +185,14 @@ def _most_common(counts: dict[str, int]) -> str:
     return shown + (f", and {len(counts) - 5} more kinds" if len(counts) > 5 else "")
 
 
-def _counts(collection: Collection) -> dict[str, dict[str, int]]:
+def _counts(collection: Collection, seen: list[_Seen]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
+    held = {image.case.id: image.labels for image in seen}
     for split, cases in collection.by_split().items():
-        by_label = Counter(case.label for case in cases)
+        if collection.task == "segmentation":
+            by_label = Counter(label for case in cases for label in held.get(case.id, ()))
+        else:
+            by_label = Counter(case.label for case in cases)
         counts[split or _UNSPLIT] = {name: by_label[label] for label, name in enumerate(collection.classes)}
     return counts
 
@@ -174,9 +216,8 @@ def _patients(collection: Collection) -> list[Problem]:
     ]
 
 
-def _empty_classes(collection: Collection) -> list[Problem]:
+def _empty_classes(collection: Collection, counts: dict[str, dict[str, int]]) -> list[Problem]:
     """A class without training case cannot be learnt; without test case it cannot be judged."""
-    counts = _counts(collection)
     # cases without split are training cases until some of them are held out
     pools = {"train": [split for split in ("train", _UNSPLIT) if split in counts]}
     pools |= {split: [split] for split in ("val", "test") if split in counts}
@@ -205,7 +246,7 @@ def _duplicate(cases: list[Case], collection: Collection) -> Problem:
     first, *others = cases
     shown = ", ".join(case.where() for case in others[:3]) + (", ..." if len(others) > 3 else "")
     splits = list(dict.fromkeys(case.split or _UNSPLIT for case in cases))
-    labels = list(dict.fromkeys(case.label for case in cases))
+    labels = list(dict.fromkeys(case.label for case in cases))  # one, 0, where label maps say what is what
     what = f"the same pixels as {shown}"
     if len(splits) > 1:
         what += f", in {' and '.join(splits)}"
@@ -213,6 +254,33 @@ def _duplicate(cases: list[Case], collection: Collection) -> Problem:
         what += f", labelled {' and '.join(collection.classes[label] for label in labels)}"
     remedy = "keep one of them" if len(labels) == 1 else "find out which label is right and keep that one"
     return Problem(first.where(), what, remedy, fatal=len(splits) > 1)
+
+
+def _volumes(seen: list[_Seen], collection: Collection) -> list[Problem]:
+    """What only label maps and volumes can have wrong."""
+    labelled = [image for image in seen if image.case.mask is not None]
+    problems = []
+    if labelled and all(image.labels == (0,) for image in labelled):
+        what = "every label map is empty"
+        problems.append(Problem(str(collection.source), what, "check that these are the label maps you meant"))
+    else:
+        problems += [
+            Problem(str(image.case.mask), "the label map is empty", "look whether that is right", fatal=False)
+            for image in labelled
+            if image.labels == (0,)
+        ]
+    axes = Counter(image.axes for image in labelled)
+    if len(axes) > 1:
+        usual = axes.most_common(1)[0][0]
+        remedy = "keep images and volumes in data sets of their own"
+        what = f"has {5 - usual} axes, most have {usual}"
+        problems += [Problem(image.case.where(), what, remedy) for image in labelled if image.axes != usual]
+    problems += [
+        Problem(image.case.where(), "the volume has one slice", "look whether that is right", fatal=False)
+        for image in labelled
+        if image.axes == 3 and "1" in image.size.split("×")
+    ]
+    return problems
 
 
 def _constants(seen: list[_Seen]) -> list[Problem]:

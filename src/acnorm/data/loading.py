@@ -74,6 +74,8 @@ def load_data(
     if image_size is not None and image_size < 1:
         raise UserError(f"--image-size is {image_size}, must be 1 or more.")
     collection = read_cases(data, format)
+    if collection.task != "classification":
+        raise UserError(f"{data}: holds label maps; networks are fine-tuned for classification only, so far.")
     splits = split_cases(collection, seed=seed, file=splits_file)
     scan = _scan(splits)
     size, channels = _shape(scan, data, image_size)

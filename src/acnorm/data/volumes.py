@@ -79,7 +79,7 @@ def read_case_volume(case: Case) -> Volume:
     parts = [first]
     for path in case.channels:
         part = read_volume(path)
-        _same_grid(path, part, case.image, first)
+        _same_grid(path, part.values.shape[1:], part.affine, case.image, first)
         parts.append(part)
     return Volume(np.concatenate([part.values for part in parts]), first.spacing, first.affine)
 
@@ -109,6 +109,14 @@ def read_labelled(case: Case, classes: int) -> LabelledVolume:
         )
     within = None if case.within is None else _labels(case.within, case.image, image) > 0
     return LabelledVolume(image, mask.astype(np.uint8), within)
+
+
+def read_labels(path: Path) -> Int[NDArray[np.int64], "*space"]:
+    """Read a label map alone, as whole numbers in the orientation of `read_volume`.
+
+    Raises `DataError` where the file cannot be read or holds other than whole numbers from 0.
+    """
+    return _read_labels(path)[0]
 
 
 def write_mask(mask: Int[NDArray[np.uint8], "*space"], like: Path, out: Path) -> None:
@@ -145,23 +153,29 @@ def _kind(path: Path) -> tuple[str, ...] | None:
     return next((kind for kind in (NIFTI, ITK) if name.endswith(kind)), None)
 
 
-def _labels(path: Path, image_path: Path, image: Volume) -> NDArray[np.int64]:
+def _read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
     reader = _reader(path)
     values, affine = (read_label_image(path), None) if reader is None else reader(path)
-    part = Volume(values[None].astype(np.float32), None if affine is None else _spacing(affine), affine)
-    _same_grid(path, part, image_path, image)
     whole: NDArray[np.int64] = np.nan_to_num(values, nan=-1, posinf=-1).round().astype(np.int64)
     if (whole != values).any() or whole.min(initial=0) < 0:
         raise fault(path, "holds fractions, negative values or NaN, which are no labels", "save whole numbers from 0")
-    return whole
+    return whole, affine
 
 
-def _same_grid(path: Path, part: Volume, first_path: Path, first: Volume) -> None:
-    shape, wanted = part.values.shape[1:], first.values.shape[1:]
+def _labels(path: Path, image_path: Path, image: Volume) -> NDArray[np.int64]:
+    labels, affine = _read_labels(path)
+    _same_grid(path, labels.shape, affine, image_path, image)
+    return labels
+
+
+def _same_grid(
+    path: Path, shape: tuple[int, ...], affine: NDArray[np.float64] | None, first_path: Path, first: Volume
+) -> None:
+    wanted = first.values.shape[1:]
     if shape != wanted:
         told, asked = (" × ".join(map(str, sides)) for sides in (shape, wanted))
         raise fault(path, f"is of {told} voxels, {first_path.name} of {asked}", "resample it to the image's grid")
-    if part.affine is not None and first.affine is not None and not np.allclose(part.affine, first.affine, atol=1e-2):
+    if affine is not None and first.affine is not None and not np.allclose(affine, first.affine, atol=1e-2):
         raise fault(
             path, f"lies elsewhere than {first_path.name} (their affines differ)", "resample it to the image's grid"
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from acnorm.data.formats import FORMATS, read_cases
 from acnorm.errors import UserError
+from volume_files import nifti
 
 
 def made(name: str, folder: Path) -> Path:
@@ -23,14 +25,37 @@ def made(name: str, folder: Path) -> Path:
         path = folder / "a.csv"
         path.write_text("image,label\na.png,0\nb.png,1\n")
         return path
+    if name == "nnunet":
+        about = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "file_ending": ".nii"}
+        (folder / "dataset.json").write_text(json.dumps(about))
+        for part in ("imagesTr", "labelsTr"):
+            (folder / part).mkdir()
+            for case in "ab":
+                nifti(
+                    folder / part / f"{case}{'_0000' if part == 'imagesTr' else ''}.nii",
+                    np.arange(8).reshape(2, 2, 2) % 2,
+                )
+        return folder
     places = ("a/1.png", "b/1.png")
+    if name == "pairs":
+        places = ("images/1.png", "images/2.png", "masks/1.png", "masks/2.png")
+    if name == "drive":
+        places = tuple(
+            f"{part}/{place}"
+            for part, number in (("training", 21), ("test", 1))
+            for place in (
+                f"images/{number}_{part}.tif",
+                f"1st_manual/{number}_manual1.gif",
+                f"mask/{number}_{part}_mask.gif",
+            )
+        )
     if name == "idrid":
         places = ("1. Original Images/a. Training Set/I.jpg", "1. Original Images/b. Testing Set/I.jpg")
         (folder / "2. Groundtruths").mkdir()
         for table in ("a. IDRiD_Disease Grading_Training Labels", "b. IDRiD_Disease Grading_Testing Labels"):
             (folder / "2. Groundtruths" / f"{table}.csv").write_text("Image name,Retinopathy grade\nI,1\n")
     for place in places:
-        (folder / place).parent.mkdir(parents=True)
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
         image.save(folder / place)
     return folder
 
@@ -50,7 +75,9 @@ def test_nothing_there(tmp_path: Path):
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path):
-    with pytest.raises(UserError, match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, folder"):
+    with pytest.raises(
+        UserError, match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, pairs, folder"
+    ):
         read_cases(tmp_path, "dicom")
 
 
@@ -64,7 +91,8 @@ def test_a_format_that_the_data_does_not_have(tmp_path: Path):
 
 def test_what_would_have_been_understood(tmp_path: Path):
     with pytest.raises(
-        UserError, match=r"no known format; give medmnist: \.npz with .*; or table: .*; or idrid: .*; or folder: "
+        UserError,
+        match=r"no known format; give medmnist: \.npz with .*; or table: .*; or idrid: .*; or drive: .*; or nnunet: .*; or pairs: .*; or folder: ",
     ):
         read_cases(tmp_path)
     (tmp_path / "labels.csv").write_text("image,label\n")

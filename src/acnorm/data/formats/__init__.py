@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acnorm.data.case import Collection
-from acnorm.data.formats import folder, idrid, medmnist, table
+from acnorm.data.formats import drive, folder, idrid, medmnist, nnunet, pairs, table
 from acnorm.data.problems import fault
 
 
@@ -25,6 +25,9 @@ FORMATS: dict[str, Format] = {
     "medmnist": Format(medmnist.detect, medmnist.read, ".npz with train_images, train_labels, ..."),
     "table": Format(table.detect, table.read, "CSV or Parquet with the columns image and label"),
     "idrid": Format(idrid.detect, idrid.read, "the folder of the IDRiD release (disease grading)"),
+    "drive": Format(drive.detect, drive.read, "the folder of the DRIVE release (vessel segmentation)"),
+    "nnunet": Format(nnunet.detect, nnunet.read, "nnU-Net's raw layout: dataset.json, imagesTr, labelsTr"),
+    "pairs": Format(pairs.detect, pairs.read, "a folder images beside a folder masks or labels, equal names"),
     "folder": Format(folder.detect, folder.read, "a folder for each class, also inside train, val, test"),
 }
 
