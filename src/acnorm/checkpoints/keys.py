@@ -12,9 +12,10 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", 
 
 
 def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str, Value]:
-    """Return ``state`` with the run of known prefixes off that brings the most names into ``wanted``.
+    """Return ``state`` with the run of known prefixes off, or one put on, that brings the most names into ``wanted``.
 
-    Names without the prefix stay as they are: they are no part of the network and will be reported.
+    A prefix is put on where the network holds another one, as a U-Net its encoder, and only on names that are then
+    known. Other names stay as they are: they are no part of the network and will be reported.
 
     Args:
         state: values by the file's names.
@@ -23,14 +24,17 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
     Examples:
         >>> match_names({"module.net.conv.weight": 1, "epoch": 2}, ["conv.weight"])
         {'conv.weight': 1, 'epoch': 2}
+        >>> match_names({"module.conv.weight": 1, "fc.bias": 2}, ["encoder.conv.weight", "decoder.bias"])
+        {'encoder.conv.weight': 1, 'fc.bias': 2}
     """
     wanted = set(wanted)
     best, seen = dict(state), {frozenset(state)}
     queue = [best]
     while queue:
         names = queue.pop()
-        if len(wanted & names.keys()) > len(wanted & best.keys()):
-            best = names
+        for candidate in (names, *(_prefixed(names, prefix, wanted) for prefix in PREFIXES)):
+            if len(wanted & candidate.keys()) > len(wanted & best.keys()):
+                best = candidate
         for prefix in PREFIXES:
             stripped = _strip(names, prefix)
             if frozenset(stripped) not in seen and len(stripped) == len(names):
@@ -41,3 +45,7 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
 
 def _strip(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
     return {name.removeprefix(prefix): value for name, value in state.items()}
+
+
+def _prefixed(state: Mapping[str, Value], prefix: str, wanted: Collection[str]) -> dict[str, Value]:
+    return {prefix + name if prefix + name in wanted else name: value for name, value in state.items()}

@@ -12,6 +12,7 @@ from typing import Any, cast
 from torch import nn
 
 from acnorm.errors import UserError
+from acnorm.models.unet import UNet
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 
@@ -24,6 +25,7 @@ class ModelSource:
     arguments: fixed arguments of the factory.
     channels, classes: the factory's names for the number of input channels and classes.
     statistics: mean and standard deviation a channel with which its usual checkpoints were trained.
+    stages: names of its modules from image to features, stage by stage, for ``UNet``; empty where it cannot be.
     standalone: the factory's module needs torch alone, so its file can travel with trained weights.
     """
 
@@ -34,13 +36,15 @@ class ModelSource:
     classes: str = "num_classes"
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     standalone: bool = False
+    stages: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class Network:
     """A network and what is needed to build it again.
 
-    head: name of its last linear layer; stem: name of its first convolution (None: it has none).
+    head: name of what is new by design, a classifier's last linear layer or a U-Net's decoder.
+    stem: name of its first convolution (None: it has none).
     factory: "module:function"; arguments: all of the factory's arguments.
     """
 
@@ -55,37 +59,54 @@ class Network:
 
 def _cifar(depth: int) -> ModelSource:
     return ModelSource(
-        "acnorm.models.cifar", "CifarResNet", {"depth": depth}, statistics=CIFAR_STATISTICS, standalone=True
+        "acnorm.models.cifar",
+        "CifarResNet",
+        {"depth": depth},
+        statistics=CIFAR_STATISTICS,
+        standalone=True,
+        stages=(("conv1", "bn1", "relu", "layer1"), ("layer2",), ("layer3",)),
     )
 
 
 def _monai_resnet(depth: int) -> ModelSource:
     # Stem stride and shortcut as torchvision's, whose parameter names MONAI shares.
     arguments = {"spatial_dims": 2, "conv1_t_stride": 2, "bias_downsample": False}
-    return ModelSource("monai.networks.nets", f"resnet{depth}", arguments, channels="n_input_channels")
+    stages = (("conv1", "bn1", "relu"), ("maxpool", "layer1"), ("layer2",), ("layer3",), ("layer4",))
+    return ModelSource("monai.networks.nets", f"resnet{depth}", arguments, channels="n_input_channels", stages=stages)
 
 
 MODELS: dict[str, ModelSource] = {
     **{f"cifar/resnet{depth}": _cifar(depth) for depth in (20, 32, 44, 56, 110)},
     **{f"monai/resnet{depth}": _monai_resnet(depth) for depth in (10, 18, 34, 50)},
     "monai/densenet121": ModelSource(
-        "monai.networks.nets", "DenseNet121", {"spatial_dims": 2}, channels="in_channels", classes="out_channels"
+        "monai.networks.nets",
+        "DenseNet121",
+        {"spatial_dims": 2},
+        classes="out_channels",
+        stages=(
+            ("features.conv0", "features.norm0", "features.relu0"),
+            ("features.pool0", "features.denseblock1"),
+            ("features.transition1", "features.denseblock2"),
+            ("features.transition2", "features.denseblock3"),
+            ("features.transition3", "features.denseblock4", "features.norm5"),
+        ),
     ),
 }
 
 
-def build_network(name: str, *, classes: int, channels: int) -> Network:
-    """Build the network ``name`` with new weights.
+def build_network(name: str, *, classes: int, channels: int, dimensions: int = 2) -> Network:
+    """Build the classification network ``name`` with new weights.
 
     Args:
         name: one of ``MODELS``, or "module:function" for a factory of your own, called with
             ``num_classes`` and ``in_channels``.
         classes: outputs of the head.
         channels: channels of the images.
+        dimensions: 2 or 3; MONAI's networks come in both.
 
     Raises:
-        UserError: unknown name (names the nearest), a module or function that is not there, a factory that
-            takes other arguments, raises, or does not return a network with a linear head.
+        UserError: unknown name (names the nearest), a 3D form that is not there, a module or function that is not
+            there, a factory that takes other arguments, raises, or does not return a network with a linear head.
 
     Examples:
         >>> network = build_network("cifar/resnet20", classes=5, channels=1)
@@ -95,6 +116,11 @@ def build_network(name: str, *, classes: int, channels: int) -> Network:
     source = find_source(name)
     factory = _factory(name, source)
     arguments = {**source.arguments, source.channels: channels, source.classes: classes}
+    if "spatial_dims" in arguments:
+        arguments["spatial_dims"] = dimensions
+    elif dimensions != 2 and name in MODELS:
+        known = ", ".join(key for key, row in MODELS.items() if "spatial_dims" in row.arguments)
+        raise UserError(f"--model {name}: comes in 2D only; for volumes there are {known}.")
     try:
         inspect.signature(factory).bind(**arguments)
     except (TypeError, ValueError) as error:  # ValueError: nobody knows its signature
@@ -114,6 +140,36 @@ def build_network(name: str, *, classes: int, channels: int) -> Network:
     stems = [at for at, layer in module.named_modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
     place = f"{source.module}:{source.function}"
     return Network(module, name, place, arguments, heads[-1], stems[0] if stems else None, source)
+
+
+def build_unet(name: str, *, classes: int, channels: int, dimensions: int = 2) -> Network:
+    """Build a U-Net for segmentation whose encoder is the classification network ``name``, with new weights.
+
+    The checkpoints of the classification network load into it; ``Network.head`` is the whole decoder.
+
+    Args:
+        name: one of ``MODELS``.
+        classes: of the label map, with the background.
+        channels: of the images.
+        dimensions: 2 or 3; MONAI's networks come in both.
+
+    Raises:
+        UserError: as ``build_network``, and for a network of your own, whose stages are not known.
+
+    Examples:
+        >>> network = build_unet("cifar/resnet20", classes=2, channels=3)
+        >>> network.head, network.stem
+        ('decoder', 'encoder.conv1')
+    """
+    whole = build_network(name, classes=classes, channels=channels, dimensions=dimensions)
+    if not whole.source.stages:
+        raise UserError(f"--model {name}: no U-Net can be built on it; there are {', '.join(MODELS)}.")
+    encoder = whole.module
+    delattr(encoder, whole.head.partition(".")[0])
+    module = UNet(encoder, whole.source.stages, channels, classes, dimensions)
+    arguments = {"name": name, "classes": classes, "channels": channels, "dimensions": dimensions}
+    factory = f"{__name__}:build_unet"
+    return Network(module, name, factory, arguments, "decoder", f"encoder.{whole.stem}", whole.source)
 
 
 def find_source(name: str) -> ModelSource:
