@@ -51,7 +51,8 @@ class Collection:
     """All cases of one data set, the names of its classes in order, and where they were read from.
 
     Of label maps, class 0 is the background.
-    `notes` are the non-fatal things that the reader met, such as files it ignored.
+    `notes` are the non-fatal things that the reader met, such as files it ignored. `modality` is what the images are,
+    such as "CT", where the data set says so.
 
     Examples:
         >>> eyes = tuple(Case(f"eye-{i}", Path(f"{i}.png"), i % 2, patient="P1") for i in range(4))
@@ -65,6 +66,7 @@ class Collection:
     source: Path
     format: str
     notes: tuple[Problem, ...] = ()
+    modality: str | None = None
 
     def __len__(self) -> int:
         return len(self.cases)

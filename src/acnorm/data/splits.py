@@ -68,7 +68,8 @@ def split_cases(
         assigned, origin = _assign(cases, collection.source, seed, val_fraction, test_fraction)
     placed = [replace(case, split=assigned[case.id]) for case in cases]
     _refuse_leaks(placed, collection.source)
-    _refuse_untrained_classes(placed, collection)
+    if collection.task == "classification":
+        _refuse_untrained_classes(placed, collection)
     if file is not None and not file.exists():
         write_assignment(file, assigned, origin)
     train, val, test = (tuple(case for case in placed if case.split == split) for split in SPLITS)

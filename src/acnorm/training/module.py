@@ -69,7 +69,7 @@ class FinetuneModule(L.LightningModule):
         loss = self.objective.loss(self.network, batch)
         if not self._on_all_processes(bool(torch.isfinite(loss))):
             raise RunError(self._not_finite("the loss", self._recent[-1:]))
-        cases = len(batch["label"])
+        cases = len(batch["index"])
         self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=cases, sync_dist=True)
         self.log("rate", self.optimizers().param_groups[0]["lr"], prog_bar=True, batch_size=cases)  # type: ignore[union-attr]
         return loss

@@ -47,7 +47,8 @@ def read(data: Path) -> Collection:
         cases = [replace(case, split=None) for case in cases]
     fatal = [problem for problem in problems if problem.fatal]
     notes = tuple(problem for problem in problems if not problem.fatal)
-    return settle(Collection(tuple(cases), classes, data, "nnunet", notes), fatal)
+    modality = str(channels.get("0")) if isinstance(channels, dict) else None
+    return settle(Collection(tuple(cases), classes, data, "nnunet", notes, modality), fatal)
 
 
 def label_names(data: Path, about: dict[str, Any]) -> tuple[str, ...]:

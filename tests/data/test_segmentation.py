@@ -1,0 +1,148 @@
+"""Label maps ready to train on: intensities, splits, patches and whole cases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from acnorm.data.patches import PATCH_AUGMENTATIONS
+from acnorm.data.segmentation import IntensityPreprocessing, load_segmentation
+from acnorm.errors import UserError
+from volume_files import nifti
+
+
+def volumes(root: Path, *, modality: str = "CT", cases: int = 12) -> Path:
+    """Volumes of different intensities, in nnU-Net's layout, without given splits."""
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+    about = {"channel_names": {"0": modality}, "labels": {"background": 0, "liver": 1}, "file_ending": ".nii"}
+    (root / "dataset.json").write_text(json.dumps(about))
+    for at in range(cases):
+        values = np.random.default_rng(at).normal(50 + 10 * at, 20, (10, 9, 8))
+        mask = np.zeros((10, 9, 8))
+        mask[2:6, 2:6, 2:6] = 1
+        nifti(root / "imagesTr" / f"c{at:02}_0000.nii", values + 100 * mask)
+        nifti(root / "labelsTr" / f"c{at:02}.nii", mask)
+    return root
+
+
+def photographs(root: Path, cases: int = 10) -> Path:
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for at in range(cases):
+        pixels = np.random.default_rng(at).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{at}.png")
+        Image.fromarray((pixels[..., 0] > 128).astype(np.uint8)).save(root / "masks" / f"{at}.png")
+    return root
+
+
+def test_photographs_are_normalised_by_the_training_images(tmp_path: Path):
+    found = load_segmentation(photographs(tmp_path), patch=(8, 8))
+    pixels = np.concatenate([
+        np.asarray(Image.open(case.image)).reshape(-1, 3) / 255 for case in found.splits.train
+    ])  # fmt: skip
+    np.testing.assert_allclose(found.preprocessing.mean, pixels.mean(0), atol=1e-5)
+    np.testing.assert_allclose(found.preprocessing.deviation, pixels.std(0), atol=1e-5)
+    assert (found.preprocessing.low, found.dimensions, found.patch) == (None, 2, (8, 8))
+
+
+def test_ct_is_clipped_and_normalised_by_the_labelled_voxels_of_the_training_cases(tmp_path: Path):
+    found = load_segmentation(volumes(tmp_path), patch=(4, 4, 4))
+    inside = np.concatenate([
+        np.asarray(found.train.read(case).mask.numpy() * 0 + _values(case.image))[_values(case.mask) > 0]
+        for case in found.splits.train
+    ])  # fmt: skip
+    low, high = np.percentile(inside, (0.5, 99.5))
+    assert found.preprocessing.low == pytest.approx((low,))
+    assert found.preprocessing.high == pytest.approx((high,))
+    clipped = np.clip(inside, low, high)
+    assert found.preprocessing.mean == pytest.approx((clipped.mean(),), rel=1e-4)
+    assert found.preprocessing.deviation == pytest.approx((clipped.std(),), rel=1e-3)
+    assert found.dimensions == 3
+
+
+def _values(path: Path) -> np.ndarray:
+    import nibabel
+
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def test_other_volumes_are_normalised_one_by_one(tmp_path: Path):
+    found = load_segmentation(volumes(tmp_path, modality="MRI"), patch=(4, 4))
+    assert found.preprocessing.mean is None
+    for index in range(len(found.val.cases)):
+        image = found.val.labelled(index).image
+        assert float(image.mean()) == pytest.approx(0, abs=1e-5)
+        assert float(image.std(correction=0)) == pytest.approx(1, abs=1e-5)
+
+
+def test_test_cases_are_not_looked_at_for_the_intensities(tmp_path: Path):
+    before = load_segmentation(volumes(tmp_path), patch=(4, 4, 4))
+    for case in (*before.splits.test, *before.splits.val):
+        nifti(case.image, _values(case.image) * 9)
+    assert load_segmentation(tmp_path, patch=(4, 4, 4)).preprocessing == before.preprocessing
+
+
+def test_patches_and_whole_cases_come_out_prepared(tmp_path: Path):
+    found = load_segmentation(
+        volumes(tmp_path), patch=(4, 4), per_case=3, augment=PATCH_AUGMENTATIONS["standard"], seed=3
+    )
+    assert len(found.train) == 3 * len(found.splits.train)
+    item = found.train[0, 4]
+    assert (item["image"].shape, item["mask"].shape, int(item["index"])) == ((1, 4, 4), (4, 4), 1)
+    whole = found.test.labelled(0)
+    assert (whole.image.shape, whole.mask.shape, whole.within) == ((1, 10, 9, 8), (10, 9, 8), None)
+    assert int(found.test[0, 1]["index"]) == 1
+    assert {case.split for case in found.splits.test} == {"test"}
+
+
+def test_a_constant_channel_stays_finite_and_the_preprocessing_survives_json():
+    prepare = IntensityPreprocessing(2)
+    image = np.stack((np.full((3, 3), 7.0), np.arange(9.0).reshape(3, 3))).astype(np.float32)
+    assert torch.equal(prepare(image)[0], torch.zeros(3, 3))
+    for made in (prepare, IntensityPreprocessing(1, (0.0,), (9.0,), (1.0,), (2.0,))):
+        assert IntensityPreprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ((4,), r"^a patch of 4 does not go with cases of 2 axes; give 2 sides of 1 or more\.$"),
+        ((4, 4, 4), r"^a patch of 4 × 4 × 4 does not go with cases of 2 axes; give 2 sides of 1 or more\.$"),
+        ((4, 0), r"^a patch of 4 × 0 does not go with cases of 2 axes; give 2 sides of 1 or more\.$"),
+    ],
+)
+def test_a_patch_must_go_with_the_cases(tmp_path: Path, patch: tuple[int, ...], message: str):
+    with pytest.raises(UserError, match=message):
+        load_segmentation(photographs(tmp_path), patch=patch)
+
+
+def test_data_without_label_maps_are_refused(tmp_path: Path):
+    for label in ("0", "1"):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / label / "a.png")
+    with pytest.raises(
+        UserError, match=r"holds no label maps; give data in nnU-Net's layout, or images beside masks\.$"
+    ):
+        load_segmentation(tmp_path, patch=(4, 4))
+
+
+def test_training_cases_that_differ_are_refused(tmp_path: Path):
+    photographs(tmp_path)
+    for path in (tmp_path / "images").iterdir():
+        if int(path.stem) % 2:
+            Image.open(path).convert("L").save(path)
+    with pytest.raises(UserError, match=r"differ in channels \(1 and 3\) or axes \(2\); see acnorm check\.$"):
+        load_segmentation(tmp_path, patch=(4, 4))
+
+
+def test_volumes_without_a_labelled_voxel_are_refused(tmp_path: Path):
+    for path in (volumes(tmp_path) / "labelsTr").iterdir():
+        nifti(path, np.zeros((10, 9, 8)))
+    with pytest.raises(UserError, match=r"^no training case has a labelled voxel; see acnorm check\.$"):
+        load_segmentation(tmp_path, patch=(4, 4))
