@@ -12,9 +12,9 @@ from acnorm.data.decoders.pixels import Image
 from acnorm.data.decoders.tiff import read_tiff
 from acnorm.data.problems import fault
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".dcm", ".dicom")
 
-_PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"P5\n", b"P6\n")
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _KNOWN_OTHERS = {
     b"GIF8": "a GIF image",
@@ -31,7 +31,7 @@ _KNOWN_OTHERS = {
 def read_image(case: Case) -> Image:
     """Read the image of a case as float32 [channels, height, width] in 0..1: 1 channel for greys, 3 for colours.
 
-    PNG, JPEG, TIFF, single-file DICOM or a row of an .npz archive; the content decides, not the name.
+    PNG, JPEG, TIFF, PPM, single-file DICOM or a row of an .npz archive; the content decides, not the name.
     8-bit values are divided by 255 and 16-bit values by 65535. What each kind does with windows, palettes,
     alpha and orientation stands in `acnorm.data.decoders`.
 

@@ -36,7 +36,33 @@ def made(name: str, folder: Path) -> Path:
                     np.arange(8).reshape(2, 2, 2) % 2,
                 )
         return folder
+    if name in ("msd", "acdc"):
+        places = [f"{kind}/{case}.nii.gz" for kind in ("imagesTr", "labelsTr") for case in "ab"]
+        if name == "acdc":
+            places = [
+                f"patient001/patient001_frame{frame}{kind}.nii.gz" for frame in ("01", "12") for kind in ("", "_gt")
+            ]
+        for place in places:
+            (folder / place).parent.mkdir(exist_ok=True)
+            nifti(folder / place, np.arange(8).reshape(2, 2, 2) % 2)
+        listed = [{"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"} for case in "ab"]
+        about = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}, "training": listed}
+        file = folder / ("dataset.json" if name == "msd" else "patient001/Info.cfg")
+        file.write_text(json.dumps(about) if name == "msd" else "ED: 1\nES: 12\n")
+        return folder
     places = ("a/1.png", "b/1.png")
+    if name == "chase":
+        places = tuple(f"Image_0{at}L{kind}" for at in (1, 2) for kind in (".jpg", "_1stHO.png"))
+    if name == "stare":
+        places = tuple(
+            place for at in (1, 2) for place in (f"stare-images/im000{at}.ppm", f"labels-ah/im000{at}.ah.ppm")
+        )
+    if name == "hrf":
+        places = tuple(
+            place
+            for at in (1, 2)
+            for place in (f"images/0{at}_h.jpg", f"manual1/0{at}_h.tif", f"mask/0{at}_h_mask.tif")
+        )
     if name == "pairs":
         places = ("images/1.png", "images/2.png", "masks/1.png", "masks/2.png")
     if name == "drive":
@@ -76,7 +102,8 @@ def test_nothing_there(tmp_path: Path):
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path):
     with pytest.raises(
-        UserError, match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, pairs, folder"
+        UserError,
+        match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, chase, stare, hrf, pairs, folder",
     ):
         read_cases(tmp_path, "dicom")
 

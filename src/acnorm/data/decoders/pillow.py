@@ -1,4 +1,4 @@
-"""PNG and JPEG, and the compressed TIFFs that tifffile alone does not unpack, through Pillow."""
+"""PNG, JPEG and PPM, and the compressed TIFFs that tifffile alone does not unpack, through Pillow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_with_pillow(path: Path) -> Image:
         # a large photograph is no attack, and what Pillow says of odd metadata does not touch the pixels
         warnings.simplefilter("ignore")
         try:
-            with PillowImage.open(path, formats=("PNG", "JPEG", "TIFF")) as opened:
+            with PillowImage.open(path, formats=("PNG", "JPEG", "TIFF", "PPM")) as opened:
                 opened.load()
                 return _to_array(_upright(opened), path)
         except DataError:

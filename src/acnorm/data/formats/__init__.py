@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acnorm.data.case import Collection
-from acnorm.data.formats import drive, folder, idrid, medmnist, nnunet, pairs, table
+from acnorm.data.formats import acdc, drive, folder, idrid, medmnist, msd, nnunet, pairs, table, vessels
 from acnorm.data.problems import fault
 
 
@@ -27,6 +27,11 @@ FORMATS: dict[str, Format] = {
     "idrid": Format(idrid.detect, idrid.read, "the folder of the IDRiD release (disease grading)"),
     "drive": Format(drive.detect, drive.read, "the folder of the DRIVE release (vessel segmentation)"),
     "nnunet": Format(nnunet.detect, nnunet.read, "nnU-Net's raw layout: dataset.json, imagesTr, labelsTr"),
+    "msd": Format(msd.detect, msd.read, "the Decathlon's layout: dataset.json that lists images and labels"),
+    "acdc": Format(acdc.detect, acdc.read, "the folder of the ACDC release (cardiac segmentation)"),
+    "chase": Format(vessels.detect_chase, vessels.read_chase, "the folder of CHASE_DB1 (vessel segmentation)"),
+    "stare": Format(vessels.detect_stare, vessels.read_stare, "the folder of STARE's vessels"),
+    "hrf": Format(vessels.detect_hrf, vessels.read_hrf, "the folder of HRF (vessel segmentation)"),
     "pairs": Format(pairs.detect, pairs.read, "a folder images beside a folder masks or labels, equal names"),
     "folder": Format(folder.detect, folder.read, "a folder for each class, also inside train, val, test"),
 }

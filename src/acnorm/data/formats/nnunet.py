@@ -24,7 +24,7 @@ _FRAME = re.compile(r"(.+?)_?frame\d+", re.IGNORECASE)
 def detect(data: Path) -> bool:
     """Whether this is a folder with dataset.json that names channels, and imagesTr."""
     table = data / "dataset.json"
-    return table.is_file() and (data / "imagesTr").is_dir() and "channel_names" in _read_json(table)
+    return table.is_file() and (data / "imagesTr").is_dir() and "channel_names" in read_about(table)
 
 
 def read(data: Path) -> Collection:
@@ -33,7 +33,7 @@ def read(data: Path) -> Collection:
     Raises `DataError` with every file at fault: a case without label or without one of its channels, a label without
     image; and for a dataset.json that lacks something.
     """
-    about = _read_json(data / "dataset.json")
+    about = read_about(data / "dataset.json")
     ending, channels, classes = str(about.get("file_ending", "")), about["channel_names"], label_names(data, about)
     if not ending:
         raise fault(data / "dataset.json", "has no file_ending", 'add it, such as ".nii.gz"')
@@ -114,7 +114,11 @@ def _part(images: Path, labels: Path, ending: str, channels: int, split: str) ->
     return cases, problems
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_about(path: Path) -> dict[str, Any]:
+    """The content of a dataset.json.
+
+    Raises `DataError` where it is no JSON object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

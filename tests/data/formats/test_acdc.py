@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acnorm.data.formats import read_cases
+from acnorm.data.formats.acdc import detect, read
+from acnorm.data.problems import DataError
+from volume_files import nifti
+
+
+def release(root: Path) -> Path:
+    for part, patient in (("training", "patient001"), ("training", "patient002"), ("testing", "patient101")):
+        folder = root / part / patient
+        folder.mkdir(parents=True)
+        (folder / "Info.cfg").write_text("ED: 1\nES: 12\nGroup: DCM\nHeight: 184.0\n")
+        for frame in ("01", "12"):
+            nifti(folder / f"{patient}_frame{frame}.nii.gz", np.zeros((4, 4, 3)))
+            nifti(folder / f"{patient}_frame{frame}_gt.nii.gz", np.arange(48).reshape(4, 4, 3) % 4)
+        nifti(folder / f"{patient}_4d.nii.gz", np.zeros((4, 4, 3, 2)))
+    return root
+
+
+def test_both_frames_of_every_patient_are_cases(tmp_path: Path):
+    collection = read_cases(release(tmp_path))
+    assert (collection.format, collection.classes) == ("acdc", ("background", "RV", "MYO", "LV"))
+    assert [(case.id, case.patient, case.split) for case in collection.cases] == [
+        ("patient101_frame01", "patient101", "test"),
+        ("patient101_frame12", "patient101", "test"),
+        ("patient001_frame01", "patient001", "train"),
+        ("patient001_frame12", "patient001", "train"),
+        ("patient002_frame01", "patient002", "train"),
+        ("patient002_frame12", "patient002", "train"),
+    ]
+
+
+def test_the_training_folder_alone_has_no_splits(tmp_path: Path):
+    collection = read(release(tmp_path) / "training")
+    assert {case.split for case in collection.cases} == {None}
+    assert len(collection) == 4
+    assert not detect(tmp_path / "training" / "patient001")
+
+
+def test_a_frame_without_its_label_is_named(tmp_path: Path):
+    (release(tmp_path) / "training/patient001/patient001_frame12_gt.nii.gz").unlink()
+    with pytest.raises(DataError, match=r"patient001_frame12_gt\.nii\.gz: no such file; unpack the release again$"):
+        read(tmp_path)
