@@ -20,14 +20,22 @@ RANK = ["rank", "--data", "a", "--model", "b", "--weights", "c"]
         ([*RANK, "--minimum-share", "all"], "--minimum-share is 'all', must be a number; see acnorm rank --help."),
         ([*RANK, "--seed"], "--seed: expected one argument; see acnorm rank --help."),
         ([*RANK, "--probe-seed", "3"], "no flag --probe-seed; did you mean --probe-seeds?"),
+        (["rank", "-x", "--seed", "1"], "no flag -x; see acnorm rank --help."),
+        ([*RANK, "-seed", "3"], "no flag -seed; did you mean --seed?"),
+        ([*RANK, "--seed", ""], "--seed is empty, must be given a value; see acnorm rank --help."),
+        ([*RANK, "--data="], "--data is empty, must be given a value; see acnorm rank --help."),
+        ([*RANK, ""], "an argument is empty, must be given a value; see acnorm rank --help."),
+        ([*RANK, "--json=yes"], "--json is 'yes', must be given without a value; see acnorm rank --help."),
         (["check"], "missing: DATA; see acnorm check --help."),
-        (["check", "a", "b"], "nothing is known of b; see acnorm check --help."),
+        (["check", "a", "b"], "unexpected: b; see acnorm check --help."),
         (["check", "a", "--jsn"], "no flag --jsn; did you mean --json?"),
-        (["predict"], "missing: run, data; see acnorm predict --help."),
+        (["predict"], "missing: RUN, DATA; see acnorm predict --help."),
+        (["predict", "", "data"], "an argument is empty, must be given a value; see acnorm predict --help."),
         (["predict", "run", "data", "--overwrit"], "no flag --overwrit; did you mean --overwrite?"),
         (["export", "run"], "missing: --format; see acnorm export --help."),
         (["export", "run", "--format", "onnx", "--owerwrite"], "no flag --owerwrite; did you mean --overwrite?"),
         (["report"], "missing: RUN; see acnorm report --help."),
+        (["demo", "--out", ""], "--out is empty, must be given a value; see acnorm demo --help."),
         (["demo", "--output", "a"], "no flag --output; did you mean --out?"),
     ],
 )  # fmt: skip
@@ -49,3 +57,8 @@ def test_help_tells_the_verb_and_ends_well(verb: str, capsys: pytest.CaptureFixt
 def test_a_value_may_look_like_a_word_with_underscores(capsys: pytest.CaptureFixture[str]):
     assert main(["check", "no_such_data.npz"]) == 2
     assert "no_such_data.npz: no such file or folder" in capsys.readouterr().out
+
+
+def test_what_follows_a_double_dash_is_no_flag(capsys: pytest.CaptureFixture[str]):
+    assert main(["check", "--", "--eyes.npz"]) == 2
+    assert "--eyes.npz: no such file or folder" in capsys.readouterr().out

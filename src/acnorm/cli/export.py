@@ -8,7 +8,7 @@ from acnorm.cli.parser import Parser
 def main(argv: list[str]) -> int:
     """Export, check against the run, and print where the file is."""
     parser = Parser("export", "Export a finished run's network, checked.")
-    parser.add_argument("run", help="folder of a finished run")
+    parser.add_argument("run", metavar="RUN", help="folder of a finished run")
     parser.add_argument("--format", required=True, help="onnx or torch-export")
     parser.add_argument("--out", help="the file (default: model/model.onnx or model/model.pt2 in the run)")
     parser.add_argument("--model", help="module:function, where the run's network is one of your own")
