@@ -63,7 +63,7 @@ def test_unknown_settings_are_told_together_each_with_the_nearest(tmp_path: Path
     assert str(refused.value) == (
         "unknown settings: epoch (did you mean epochs?), lernig_rate (did you mean learning_rate?), "
         "temperature (did you mean acnorm.temperature?), zzzz, acnorm.temprature (did you mean acnorm.temperature?), "
-        "acnorm.epsilon (did you mean acnorm.eps?)."
+        "acnorm.epsilon (did you mean acnorm.eps?); see acnorm finetune --help."
     )
 
 
@@ -81,10 +81,16 @@ def test_unknown_settings_of_flags_and_file_are_told_together(tmp_path: Path):
     ("values", "message"),
     [
         ({"epochs": "three"}, r"^epochs is 'three', must be a whole number\.$"),
-        ({"epochs": 2.5}, r"^epochs is '2\.5', must be a whole number\.$"),
+        ({"epochs": 2.5}, r"^epochs is '?2\.5'?, must be a whole number\.$"),
+        ({"epochs": ""}, r"^epochs is '', must be a whole number\.$"),
         ({"learning_rate": "fast"}, r"^learning_rate is 'fast', must be a number\.$"),
         ({"learning_rate": ".inf"}, r"^learning_rate is inf, must be above 0 and finite\.$"),
-        ({"resume": 7}, r"^resume is '7', must be true or false\.$"),
+        *(({"learning_rate": text}, r"^learning_rate is inf, must be above 0 and finite\.$") for text in ("inf", "Infinity", "+inf")),
+        ({"learning_rate": "-inf"}, r"^learning_rate is -inf, must be above 0 and finite\.$"),
+        ({"learning_rate": "NaN"}, r"^learning_rate is nan, must be above 0 and finite\.$"),
+        ({"acnorm": {"temperature": "inf"}}, r"^acnorm\.temperature is inf, must be above 0 and finite\.$"),
+        ({"resume": 7}, r"^resume is '?7'?, must be true or false\.$"),
+        ({"epochs": "x", "learning_rate": "y", "seed": 1, "resume": "maybe", "acnorm": {"eps": "z"}}, r"^epochs is 'x', must be a whole number; learning_rate is 'y', must be a number; resume is 'maybe', must be true or false; acnorm\.eps is 'z', must be a number\.$"),
         ({"patience": "long"}, r"^patience is 'long', must be a whole number\.$"),
         ({"acnorm": {"temperature": "warm"}}, r"^acnorm\.temperature is 'warm', must be a number\.$"),
         ({"acnorm": {"init": "zero"}}, r"^acnorm\.init is 'zero', must be 'paper' or 'identity'\.$"),
@@ -92,7 +98,7 @@ def test_unknown_settings_of_flags_and_file_are_told_together(tmp_path: Path):
         ({"epochs": 0, "seed": -1}, r"^epochs is 0, must be 1 or more; seed is -1, must be 0 or more\.$"),
         ({"acnorm": {"eps": 0}}, r"^acnorm\.eps is 0\.0, must be above 0 and finite\.$"),
     ],
-)
+)  # fmt: skip
 def test_wrong_types_and_values_are_told_in_one_line(tmp_path: Path, way: Way, values: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message) as refused:
         way(values, tmp_path)
@@ -125,6 +131,12 @@ def test_settings_of_acnorm_may_be_given_as_an_object_or_by_dotted_name():
     tuning = ACNormTuning(temperature=0.5)
     assert config_from_settings(NEEDED | {"acnorm": tuning}).acnorm == tuning
     assert config_from_settings(NEEDED | {"acnorm.temperature": 0.5}).acnorm == tuning
+
+
+@ways
+def test_devices_and_precision_may_be_given_as_numbers_and_numbers_as_text(tmp_path: Path, way: Way):
+    made = way({"devices": 1, "precision": 32, "learning_rate": "1e-3"}, tmp_path)
+    assert (made.devices, made.precision, made.learning_rate) == ("1", "32", 0.001)
 
 
 def test_paths_may_be_given_as_such():
@@ -190,16 +202,72 @@ def test_the_notes_of_a_run_in_its_file_are_no_settings(tmp_path: Path):
     assert by_yaml({"epochs": 3, **notes}, tmp_path) == by_yaml({"epochs": 3}, tmp_path)
 
 
-@pytest.mark.parametrize("flags", [["stray"], ["--resume", "maybe"], ["-x"]])
-def test_words_that_belong_to_no_flag_are_refused(flags: list[str]):
-    with pytest.raises(UserError, match=rf"^unrecognized arguments: {flags[-1]}$"):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["stray"], "unexpected: stray"),
+        (["--resume", "maybe"], "unexpected: maybe"),
+        (["--", "z"], "unexpected: -- z"),
+        (["-x"], "unknown settings: -x"),
+        (["--print-config=all"], 'Invalid option "all" for --print-config'),
+        (["--epochs"], "--epochs: expected one argument"),
+        (["--learning-rate", "--seed", "1"], "--learning-rate: expected one argument"),
+        (["--config"], "--config: expected one argument"),
+        (["--acnorm"], "--acnorm: expected one argument"),
+    ],
+)
+def test_what_is_wrong_with_flags_is_told_with_where_to_look(flags: list[str], message: str):
+    with pytest.raises(UserError, match=rf"^{re.escape(message)}; see acnorm finetune --help\.$"):
         config_from_flags([*FLAGS, *flags])
 
 
-@pytest.mark.parametrize("flag", ["--epochs", "--config"])
-def test_a_flag_without_its_value_is_refused(flag: str):
-    with pytest.raises(UserError, match=rf"^{flag}: expected one argument"):
-        config_from_flags([*FLAGS, flag])
+def test_unknown_flags_are_told_also_where_others_are_missing():
+    with pytest.raises(UserError, match=r"^unknown settings: epoch \(did you mean epochs\?\)\.$"):
+        config_from_flags(["--epoch", "3"])
+
+
+def test_a_wrong_value_of_the_file_is_told_although_a_flag_comes_after(tmp_path: Path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("epochs: many\n")
+    with pytest.raises(UserError, match=r"^epochs is 'many', must be a whole number\.$"):
+        config_from_flags([*FLAGS, "--config", str(file), "--epochs", "3"])
+
+
+@pytest.mark.parametrize("way", [by_python, by_yaml])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": None, "devices": None}, "epochs is None, must be a whole number; devices is None, must be text."),
+        ({"acnorm": {"include": None}}, "acnorm.include is None, must be text."),
+        ({"data": 3, "weights": ["a"]}, "data is 3, must be text; weights is ['a'], must be text."),
+    ],
+)
+def test_a_setting_is_not_emptied_and_text_is_text(tmp_path: Path, way: Way, values: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=rf"^{re.escape(message)}$"):
+        way(values, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{temperature: x}", "acnorm.temperature is 'x', must be a number."),
+        ("{tempe: 1}", "unknown settings: acnorm.tempe (did you mean acnorm.temperature?)."),
+        ("nowhere.yaml", "--acnorm nowhere.yaml: no such file."),
+        ("warm", "acnorm is 'warm', must be settings by name, such as temperature: 0.5."),
+        ("{temperature: ", "acnorm is '{temperature: ', must be settings by name, such as temperature: 0.5."),
+    ],
+)
+def test_settings_of_acnorm_in_one_flag_are_refused_as_others(value: str, message: str):
+    with pytest.raises(UserError, match=rf"^{re.escape(message)}$"):
+        config_from_flags([*FLAGS, "--acnorm", value])
+
+
+def test_settings_of_acnorm_may_be_given_in_one_flag_or_a_file_of_their_own(tmp_path: Path):
+    file = tmp_path / "acnorm.yaml"
+    file.write_text("temperature: 0.5\n")
+    assert config_from_flags([*FLAGS, "--acnorm", str(file)]).acnorm == ACNormTuning(temperature=0.5)
+    made = config_from_flags([*FLAGS, "--acnorm", "{temperature: 0.5, init: identity}", "--acnorm.init", "paper"])
+    assert made.acnorm == ACNormTuning(temperature=0.5)
 
 
 @pytest.mark.parametrize("flag", ["--print_config", "--print-config"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
+import functools
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from jsonargparse import ArgumentParser, Namespace
 
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
+from acnorm.training.flags import hyphened, joined
 from acnorm.tuning.acnorm import ACNormTuning
 
-_CONFIG = "--config="
 _PARSER_FLAGS = ("config", "print_config", "help", "h")
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 NOTES_OF_A_RUN = ("command", "version")  # what config.yaml of a run says besides the settings
@@ -29,24 +29,23 @@ def config_from_settings(settings: Mapping[str, Any]) -> FinetuneConfig:
     """Make a configuration of plain values, ``acnorm`` as a mapping.
 
     Raises:
-        UserError: unknown or missing keys, all together, each with the nearest valid name; values of a wrong type.
+        UserError: unknown or missing keys, all together, each with the nearest valid name; values of a wrong type,
+            all together.
 
     Examples:
         >>> config_from_settings({"data": "eyes.npz", "model": "cifar/resnet20", "out": "run", "epoch": 3})
         Traceback (most recent call last):
             ...
         acnorm.errors.UserError: unknown settings: epoch (did you mean epochs?).
+        >>> config_from_settings({"data": "eyes.npz", "epochs": "many", "learning_rate": "high"})
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: epochs is 'many', must be a whole number; learning_rate is 'high', must be a number.
     """
-    settings = {name: _plain(value) for name, value in settings.items()}
-    _refuse_unknown(_keys(settings), known_keys())
-    if settings.get("acnorm", {}) is None:
-        del settings["acnorm"]
+    given = _flat(settings)
+    _refuse_unknown(given)
     parser = _parser()
-    try:
-        namespace = parser.parse_object({name: _as_text(name, value) for name, value in settings.items()})
-    except Exception as error:
-        raise UserError(_refusal(error)) from None
-    return _to_config(namespace)
+    return _config(parser, lambda: parser.parse_object(given), given.items())
 
 
 def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
@@ -54,7 +53,7 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
 
     ``--learning-rate`` and ``--learning_rate`` are the same; flags after ``--config`` win over the file, which may
     be the config.yaml of a run.
-    ``--print_config`` prints the configuration and ends the program, as does ``--help``.
+    ``--print-config`` prints the configuration and ends the program, as does ``--help``.
 
     Raises:
         UserError: as ``config_from_settings``, and a YAML file that cannot be read.
@@ -64,31 +63,32 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
         >>> config_from_flags(flags).learning_rate
         0.1
     """
-    arguments = _with_joined_config([_underscored(argument) for argument in argv])
-    given = [argument.partition("=")[0].lstrip("-") for argument in arguments if argument.startswith("--")]
-    known = known_keys()
-    unknown = [name for name in given if name not in _PARSER_FLAGS]
-    for at, argument in enumerate(arguments):
-        if argument.startswith(_CONFIG):
-            content = _yaml_settings(Path(argument.removeprefix(_CONFIG)))
-            unknown += _keys(content)
-            if content.get("acnorm", {}) is None:
-                del content["acnorm"]
-            content = {name: _as_text(name, value) for name, value in content.items()}
-            arguments[at] = _CONFIG + yaml.safe_dump(content, sort_keys=False)
-    _refuse_unknown(unknown, known)
+    arguments: list[str] = []
+    names: list[str] = []
+    given: list[tuple[str, Any]] = []
+    for argument in joined(argv, _switches()):
+        flag, equals, value = argument.partition("=")
+        name = flag.removeprefix("--")
+        if equals and name in ("config", "acnorm"):
+            content = _flat(_yaml_settings(Path(value)) if name == "config" else {name: _settings_of_acnorm(value)})
+            names += content
+            given += content.items()
+            arguments.append(f"--config={yaml.safe_dump(content, sort_keys=False)}")
+            continue
+        if re.match("--?[A-Za-z]", flag) and flag.lstrip("-") not in _PARSER_FLAGS:
+            names.append(name)
+        if equals and name in _types():
+            value = _readable(name, value)
+            given.append((name, value))
+        arguments.append(flag + equals + value)
+    _refuse_unknown(names)
     parser = _parser()
-    try:
-        namespace = parser.parse_args(_with_switch_values(arguments))
-    except Exception as error:
-        raise UserError(_refusal(error)) from None
-    return _to_config(namespace)
+    return _config(parser, lambda: parser.parse_args(arguments), given)
 
 
 def known_keys() -> list[str]:
     """Names of all settings, those of AC-Norm as "acnorm.temperature"."""
-    own = [item.name for item in fields(FinetuneConfig) if item.name != "acnorm"]
-    return own + [f"acnorm.{item.name}" for item in fields(ACNormTuning)]
+    return list(_types())
 
 
 class _Parser(ArgumentParser):  # type: ignore[misc]
@@ -96,8 +96,7 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
 
     def format_help(self) -> str:
         """The help text."""
-        shown: str = super().format_help()
-        return re.sub(r"--\w[\w.]*", lambda flag: flag.group().replace("_", "-"), shown)
+        return hyphened(super().format_help())
 
 
 def _parser() -> ArgumentParser:
@@ -111,18 +110,36 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _to_config(namespace: Namespace) -> FinetuneConfig:
-    values = namespace.as_dict()
-    values = {name: value for name, value in values.items() if name not in _PARSER_FLAGS}
-    values["acnorm"] = ACNormTuning(**values.get("acnorm", {}))
-    return FinetuneConfig(**values)
+def _config(parser: ArgumentParser, parse: Callable[[], Namespace], given: Iterable[tuple[str, Any]]) -> FinetuneConfig:
+    """Parse; where that fails, tell all the values given that are of a wrong type."""
+    try:
+        namespace = parse()
+    except Exception as error:
+        wrong = [_wrong(name, value) for name, value in given if not _fits(parser, name, value)]
+        raise UserError("; ".join(dict.fromkeys(wrong)) + "." if wrong else _in_words(error)) from None
+    empty = [name for name, kind in _types().items() if namespace.get(name) is None and not _is_optional(kind)]
+    if empty:
+        raise UserError("; ".join(_wrong(name, None) for name in empty) + ".")
+    values = {name: value for name, value in namespace.as_dict().items() if name not in _PARSER_FLAGS}
+    return FinetuneConfig(**values | {"acnorm": ACNormTuning(**values["acnorm"])})
 
 
-def _refuse_unknown(names: Iterable[str], known: Sequence[str]) -> None:
-    groups = {"acnorm"}
-    unknown = [name for name in dict.fromkeys(names) if name not in known and name not in groups]
+def _fits(parser: ArgumentParser, name: str, value: Any) -> bool:
+    needed = {item.name: "given" for item in fields(FinetuneConfig) if _is_required(item)}
+    try:
+        parser.parse_object(needed | ({} if value is None else {name: value}))
+    except Exception:
+        return False
+    return True
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    known = known_keys()
+    unknown = [name for name in dict.fromkeys(names) if name not in known and name != "acnorm"]
     if unknown:
-        raise UserError(f"unknown settings: {', '.join(_with_nearest(name, known) for name in unknown)}.")
+        told = [_with_nearest(name, known) for name in unknown]
+        more = "; see acnorm finetune --help." if set(told) & set(unknown) else "."
+        raise UserError(f"unknown settings: {', '.join(told)}{more}")
 
 
 def _with_nearest(name: str, known: Sequence[str]) -> str:
@@ -133,86 +150,91 @@ def _with_nearest(name: str, known: Sequence[str]) -> str:
     return f"{name} (did you mean {near[0]}?)" if near else name
 
 
-def _with_joined_config(arguments: Sequence[str]) -> list[str]:
-    """Make ``--config FILE`` one argument."""
-    result: list[str] = []
-    for argument in arguments:
-        if result and result[-1] == _CONFIG.rstrip("="):
-            result[-1] = _CONFIG + argument
-        else:
-            result.append(argument)
-    return result
-
-
-def _yaml_settings(file: Path) -> dict[str, Any]:
+def _yaml_settings(file: Path, flag: str = "--config") -> dict[str, Any]:
     if not file.is_file():
-        raise UserError(f"--config {file}: no such file.")
+        raise UserError(f"{flag} {file}: no such file.")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {file}: is not YAML ({_one_line(error)}).") from None
+        raise UserError(f"{flag} {file}: is not YAML ({_one_line(error)}).") from None
+    except OSError as error:
+        raise UserError(f"{flag} {file}: cannot be read ({error.strerror}).") from None
     if not isinstance(content, dict):
-        raise UserError(f"--config {file}: must hold settings as `name: value` lines.")
+        raise UserError(f"{flag} {file}: must hold settings as `name: value` lines.")
     return {str(name): value for name, value in content.items() if name not in NOTES_OF_A_RUN}
 
 
-def _keys(settings: Mapping[str, Any]) -> list[str]:
-    """Names of all settings given, those of AC-Norm as "acnorm.temperature"."""
+def _settings_of_acnorm(text: str) -> Any:
+    """A YAML file, or YAML itself."""
+    if Path(text).suffix in (".yaml", ".yml"):
+        return _yaml_settings(Path(text), "--acnorm")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the parser reads them, those of AC-Norm by names such as "acnorm.temperature"."""
     nested = settings.get("acnorm")
+    if is_dataclass(nested) and not isinstance(nested, type):
+        nested = asdict(nested)
     if nested is not None and not isinstance(nested, Mapping):
         raise UserError(f"acnorm is {nested!r}, must be settings by name, such as temperature: 0.5.")
-    return [name for name in settings if name != "acnorm"] + [f"acnorm.{name}" for name in nested or {}]
+    values = {name: value for name, value in settings.items() if name != "acnorm"}
+    values |= {f"acnorm.{name}": value for name, value in (nested or {}).items()}
+    return {name: _readable(name, value) for name, value in values.items()}
 
 
-def _with_switch_values(arguments: Sequence[str]) -> list[str]:
-    """Let ``--resume`` stand for ``--resume true``."""
-    result = []
-    for at, argument in enumerate(arguments):
-        result.append(argument)
-        followed = at + 1 < len(arguments) and arguments[at + 1].lower() in ("true", "false", "yes", "no")
-        if argument in ("--resume", "--overwrite") and not followed:
-            result.append("true")
-    return result
+def _readable(name: str, value: Any) -> Any:
+    """Let paths be given as such, devices and precision as numbers, and infinity by any of its names."""
+    if isinstance(value, Path) or (name in ("devices", "precision") and type(value) is int):
+        return str(value)
+    if isinstance(value, str) and _types().get(name) is float:
+        endless = re.fullmatch("([+-]?)(inf|nan)(inity)?", value, re.IGNORECASE)
+        if endless:
+            return ".nan" if endless[2].lower() == "nan" else f"{endless[1]}.inf"
+    return value
 
 
-def _underscored(argument: str) -> str:
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument[2:].partition("=")
-    return f"--{name.replace('-', '_')}{equals}{value}"
-
-
-def _as_text(name: str, value: Any) -> Any:
-    """Paths may be given as such in Python, and the number of devices as a number."""
-    return str(value) if isinstance(value, Path) or (name == "devices" and isinstance(value, int)) else value
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _refusal(error: BaseException) -> str:
+def _in_words(error: BaseException) -> str:
+    """What the parser says, in one line with what to do next."""
     line = _one_line(error)
     missing = line.removeprefix("the following arguments are required: ")
     if missing != line:
-        return f"missing: {', '.join(f'--{name}' for name in missing.split(', '))}; see acnorm finetune --help."
-    wrong = re.search(r'Parser key "([\w.]+)".*(?:Got|Given) value: (.*)$', line)
-    if wrong and wrong[1] in known_keys():
-        return f"{wrong[1]} is {wrong[2]!r}, must be {_allowed(wrong[1])}."
-    return line.removeprefix("argument ") if wrong is None else line
+        line = f"missing: {', '.join(f'--{name}' for name in missing.split(', '))}"
+    stray = line.removeprefix("unrecognized arguments: ")
+    if stray != line:
+        line = f"unexpected: {stray}"
+    return f"{hyphened(line.removeprefix('argument ')).rstrip('.')}; see acnorm finetune --help."
 
 
-def _allowed(name: str) -> str:
-    """What a setting may be, in words."""
-    owner = ACNormTuning if name.startswith("acnorm.") else FinetuneConfig
-    kind = typing.get_type_hints(owner)[name.removeprefix("acnorm.")]
-    if isinstance(kind, types.UnionType):
+def _wrong(name: str, value: Any) -> str:
+    kind = _types()[name]
+    if _is_optional(kind):
         (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
-    if typing.get_origin(kind) is typing.Literal:
-        return " or ".join(repr(value) for value in typing.get_args(kind))
-    return _KINDS[kind]
+    literal = typing.get_origin(kind) is typing.Literal
+    allowed = " or ".join(map(repr, typing.get_args(kind))) if literal else _KINDS[kind]
+    return f"{name} is {value!r}, must be {allowed}"
+
+
+@functools.cache
+def _types() -> dict[str, Any]:
+    """The type of each setting, by names such as "acnorm.temperature" for those of AC-Norm."""
+    own = {name: kind for name, kind in typing.get_type_hints(FinetuneConfig).items() if name != "acnorm"}
+    return own | {f"acnorm.{name}": kind for name, kind in typing.get_type_hints(ACNormTuning).items()}
+
+
+def _switches() -> list[str]:
+    return [name for name, kind in _types().items() if kind is bool]
+
+
+def _is_optional(kind: Any) -> bool:
+    return types.NoneType in typing.get_args(kind)
+
+
+def _is_required(item: Field[Any]) -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
 
 
 def _one_line(error: BaseException) -> str:
