@@ -229,11 +229,9 @@ def test_what_is_done_to_images_on_their_way_is_told_once(tmp_path: Path, caplog
     assert told.count("2 of 20 images are grey; they are repeated into 3 channels") == 1
 
 
-def test_label_maps_are_refused_so_far(tmp_path: Path):
+def test_label_maps_are_refused(tmp_path: Path):
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
         PIL.Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) % 2).save(tmp_path / folder / "a.png")
-    with pytest.raises(
-        UserError, match=r"holds label maps; networks are fine-tuned for classification only, so far\.$"
-    ):
+    with pytest.raises(UserError, match=r"holds label maps; give images with one label each\.$"):
         load_data(tmp_path)

@@ -42,17 +42,17 @@ def photographs(root: Path, cases: int = 10) -> Path:
 
 
 def test_photographs_are_normalised_by_the_training_images(tmp_path: Path):
-    found = load_segmentation(photographs(tmp_path), patch=(8, 8))
+    found = load_segmentation(photographs(tmp_path), patch_size=8)
     pixels = np.concatenate([
         np.asarray(Image.open(case.image)).reshape(-1, 3) / 255 for case in found.splits.train
     ])  # fmt: skip
     np.testing.assert_allclose(found.preprocessing.mean, pixels.mean(0), atol=1e-5)
     np.testing.assert_allclose(found.preprocessing.deviation, pixels.std(0), atol=1e-5)
-    assert (found.preprocessing.low, found.dimensions, found.patch) == (None, 2, (8, 8))
+    assert (found.preprocessing.low, found.dimensions, found.preprocessing.patch) == (None, 2, (8, 8))
 
 
 def test_ct_is_clipped_and_normalised_by_the_labelled_voxels_of_the_training_cases(tmp_path: Path):
-    found = load_segmentation(volumes(tmp_path), patch=(4, 4, 4))
+    found = load_segmentation(volumes(tmp_path), patch_size=4)
     inside = np.concatenate([
         np.asarray(found.train.read(case).mask.numpy() * 0 + _values(case.image))[_values(case.mask) > 0]
         for case in found.splits.train
@@ -73,7 +73,7 @@ def _values(path: Path) -> np.ndarray:
 
 
 def test_other_volumes_are_normalised_one_by_one(tmp_path: Path):
-    found = load_segmentation(volumes(tmp_path, modality="MRI"), patch=(4, 4))
+    found = load_segmentation(volumes(tmp_path, modality="MRI"), patch_size=4, slices=True)
     assert found.preprocessing.mean is None
     for index in range(len(found.val.cases)):
         image = found.val.labelled(index).image
@@ -82,15 +82,15 @@ def test_other_volumes_are_normalised_one_by_one(tmp_path: Path):
 
 
 def test_test_cases_are_not_looked_at_for_the_intensities(tmp_path: Path):
-    before = load_segmentation(volumes(tmp_path), patch=(4, 4, 4))
+    before = load_segmentation(volumes(tmp_path), patch_size=4)
     for case in (*before.splits.test, *before.splits.val):
         nifti(case.image, _values(case.image) * 9)
-    assert load_segmentation(tmp_path, patch=(4, 4, 4)).preprocessing == before.preprocessing
+    assert load_segmentation(tmp_path, patch_size=4).preprocessing == before.preprocessing
 
 
 def test_patches_and_whole_cases_come_out_prepared(tmp_path: Path):
     found = load_segmentation(
-        volumes(tmp_path), patch=(4, 4), per_case=3, augment=PATCH_AUGMENTATIONS["standard"], seed=3
+        volumes(tmp_path), patch_size=4, slices=True, per_case=3, augment=PATCH_AUGMENTATIONS["standard"], seed=3
     )
     assert len(found.train) == 3 * len(found.splits.train)
     item = found.train[0, 4]
@@ -102,24 +102,17 @@ def test_patches_and_whole_cases_come_out_prepared(tmp_path: Path):
 
 
 def test_a_constant_channel_stays_finite_and_the_preprocessing_survives_json():
-    prepare = IntensityPreprocessing(2)
+    prepare = IntensityPreprocessing(2, (8, 8))
     image = np.stack((np.full((3, 3), 7.0), np.arange(9.0).reshape(3, 3))).astype(np.float32)
     assert torch.equal(prepare(image)[0], torch.zeros(3, 3))
-    for made in (prepare, IntensityPreprocessing(1, (0.0,), (9.0,), (1.0,), (2.0,))):
+    for made in (prepare, IntensityPreprocessing(1, (4, 4, 4), (0.0,), (9.0,), (1.0,), (2.0,))):
         assert IntensityPreprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
 
-@pytest.mark.parametrize(
-    ("patch", "message"),
-    [
-        ((4,), r"^a patch of 4 does not go with cases of 2 axes; give 2 sides of 1 or more\.$"),
-        ((4, 4, 4), r"^a patch of 4 × 4 × 4 does not go with cases of 2 axes; give 2 sides of 1 or more\.$"),
-        ((4, 0), r"^a patch of 4 × 0 does not go with cases of 2 axes; give 2 sides of 1 or more\.$"),
-    ],
-)
-def test_a_patch_must_go_with_the_cases(tmp_path: Path, patch: tuple[int, ...], message: str):
-    with pytest.raises(UserError, match=message):
-        load_segmentation(photographs(tmp_path), patch=patch)
+def test_patches_have_a_usual_size(tmp_path: Path):
+    assert load_segmentation(photographs(tmp_path / "a")).preprocessing.patch == (128, 128)
+    assert load_segmentation(volumes(tmp_path / "b")).preprocessing.patch == (64, 64, 64)
+    assert load_segmentation(tmp_path / "b", slices=True).preprocessing.patch == (128, 128)
 
 
 def test_data_without_label_maps_are_refused(tmp_path: Path):
@@ -129,7 +122,7 @@ def test_data_without_label_maps_are_refused(tmp_path: Path):
     with pytest.raises(
         UserError, match=r"holds no label maps; give data in nnU-Net's layout, or images beside masks\.$"
     ):
-        load_segmentation(tmp_path, patch=(4, 4))
+        load_segmentation(tmp_path, patch_size=4, slices=True)
 
 
 def test_training_cases_that_differ_are_refused(tmp_path: Path):
@@ -138,11 +131,11 @@ def test_training_cases_that_differ_are_refused(tmp_path: Path):
         if int(path.stem) % 2:
             Image.open(path).convert("L").save(path)
     with pytest.raises(UserError, match=r"differ in channels \(1 and 3\) or axes \(2\); see acnorm check\.$"):
-        load_segmentation(tmp_path, patch=(4, 4))
+        load_segmentation(tmp_path, patch_size=4, slices=True)
 
 
 def test_volumes_without_a_labelled_voxel_are_refused(tmp_path: Path):
     for path in (volumes(tmp_path) / "labelsTr").iterdir():
         nifti(path, np.zeros((10, 9, 8)))
     with pytest.raises(UserError, match=r"^no training case has a labelled voxel; see acnorm check\.$"):
-        load_segmentation(tmp_path, patch=(4, 4))
+        load_segmentation(tmp_path, patch_size=4, slices=True)

@@ -85,7 +85,7 @@ def test_cifar_depths_are_those_of_the_names():
 @every
 def test_standalone_files_need_torch_alone(name: str):
     if MODELS[name].standalone:
-        tree = ast.parse(Path(import_module(MODELS[name].module).__file__).read_text())
+        tree = ast.parse(Path(import_module(MODELS[name].module).__file__).read_text(encoding="utf-8"))
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert {module.split(".")[0] for module in imported} <= {"torch", *sys.stdlib_module_names}

@@ -22,6 +22,7 @@ REFUSED = [
     *((name, value, "1 or more") for name in ("epochs", "batch_size", "accumulate", "nodes", "bootstrap") for value in (0, -1, None)),
     *((name, value, "1 or more") for name in ("patience", "image_size") for value in (0, -3)),
     *((name, "''", "a path") for name in ("data", "out", "weights", "splits")),
+    *(("patch_size", value, "8 or more") for value in (0, 7)),
     ("model", "''", "a name"),
     *((name, "''", "a name or a number") for name in ("accelerator", "devices", "strategy")),
     *((name, value, "0 or more and finite") for name in ("head_rate", "weight_decay") for value in (-0.1, INFINITY, NAN)),
@@ -89,7 +90,7 @@ def other_value(value: object) -> object:
         case float():
             return value / 2
         case None:
-            return 7
+            return 9
         case ACNormTuning():
             return ACNormTuning(temperature=0.5)
     return {"acnorm": "vanilla", "standard": "flips", "auto": "32-true"}.get(str(value), f"{value}2")

@@ -36,7 +36,7 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> PreparedSegmentation:
         pixels = draw.normal(90, 20, disc.shape) + 80 * disc
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / "images" / f"{at:02}.png")
         Image.fromarray(disc.astype(np.uint8)).save(root / "masks" / f"{at:02}.png")
-    return load_segmentation(root, patch=PATCH, per_case=4)
+    return load_segmentation(root, patch_size=16, per_case=4)
 
 
 def module_of(discs: PreparedSegmentation, out: Path, *, method: str, **changes: object) -> FinetuneModule:

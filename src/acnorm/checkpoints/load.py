@@ -107,7 +107,8 @@ def load_checkpoint(
     wanted = {name: value for name, value in own.items() if name not in head_names}
     state = match_names(checkpoint.state, own)
     fitting, adapted = _fit(wanted, state, f"{stem}.weight")
-    trained = tuple(name for name, _ in _affine_norms(model) if {f"{name}.weight", f"{name}.bias"} <= fitting.keys())
+    norms = [name for name in _affine_norms(model) if head is None or not name.startswith(f"{head}.")]
+    trained = tuple(name for name in norms if {f"{name}.weight", f"{name}.bias"} <= fitting.keys())
     report = LoadReport(
         file=checkpoint.path,
         sha256=checkpoint.sha256,
@@ -119,7 +120,7 @@ def load_checkpoint(
         ),
         head=head_names,
         parameter_share=_parameter_share(model, fitting, head_names),
-        norm_share=len(trained) / max(1, len(_affine_norms(model))),
+        norm_share=len(trained) / max(1, len(norms)),
         file_share=_file_share({name: state[name] for name in state if name not in head_names}, wanted, fitting),
         trained_norms=trained,
     )
@@ -177,9 +178,9 @@ def _without_numbers(name: str) -> str:
     return re.sub(r"\d+", "#", name)
 
 
-def _affine_norms(model: nn.Module) -> list[tuple[str, nn.Module]]:
+def _affine_norms(model: nn.Module) -> list[str]:
     return [
-        (name, module)
+        name
         for name, module in model.named_modules()
         if isinstance(module, _NORMS) and getattr(module, "weight", None) is not None
     ]

@@ -34,7 +34,8 @@ def metrics_table(runs: Mapping[str, Mapping[str, Any]], split: str = "test") ->
     unit = "patients" if first["resampled"] == "patients" else "cases, patients unknown"
     header = [f"{split} (95 % intervals over {unit})", *runs]
     rows = []
-    for name, title in TITLES.items():
+    others = {name: name.replace("_", " ") for run in runs.values() for name in run["splits"][split]["metrics"]}
+    for name, title in {**TITLES, **{name: title for name, title in others.items() if name not in TITLES}}.items():
         values = [run["splits"][split]["metrics"].get(name) for run in runs.values()]
         if any(value is not None for value in values):
             rows.append([title, *(_interval(value) for value in values)])

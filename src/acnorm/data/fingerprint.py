@@ -33,7 +33,10 @@ def fingerprint(cases: Iterable[Case]) -> str:
     whole = hashlib.sha256()
     for case in cases:
         whole.update(repr((case.id, case.label, case.patient, case.image.name, case.index)).encode())
-    for file in dict.fromkeys(case.image for case in cases):
+    files = [
+        file for case in cases for file in (case.image, *case.channels, case.mask, case.within) if file is not None
+    ]
+    for file in dict.fromkeys(files):
         whole.update(_of_file(file))
     return whole.hexdigest()
 

@@ -75,7 +75,7 @@ def load_data(
         raise UserError(f"--image-size is {image_size}, must be 1 or more.")
     collection = read_cases(data, format)
     if collection.task != "classification":
-        raise UserError(f"{data}: holds label maps; networks are fine-tuned for classification only, so far.")
+        raise UserError(f"{data}: holds label maps; give images with one label each.")
     splits = split_cases(collection, seed=seed, file=splits_file)
     scan = _scan(splits)
     size, channels = _shape(scan, data, image_size)

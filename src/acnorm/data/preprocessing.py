@@ -37,6 +37,11 @@ class Preprocessing:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[channel, size, size], of what the network takes."""
+        return self.channels, self.size, self.size
+
     def __call__(self, image: NDArray[np.float32]) -> Float[Tensor, "channel size size"]:
         """Prepare one image [channel, height, width]."""
         return self.normalise(self.fit(image))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from acnorm.data.volumes import read_labelled
 from acnorm.errors import UserError
 
 logger = logging.getLogger("acnorm")
+_PATCH_SIZES = {2: 128, 3: 64}
 _CLIP = (0.5, 99.5)  # percentiles of the labelled voxels, nnU-Net's
 
 
@@ -34,20 +35,27 @@ class IntensityPreprocessing:
 
     Args:
         channels: of the images.
+        patch: voxels an axis that the network takes at once.
         low, high: to which values are clipped, one a channel; None clips nothing.
         mean, deviation: that are taken off and divided by, one a channel; None takes those of each case.
 
     Examples:
-        >>> prepare = IntensityPreprocessing(channels=1, low=(-100.0,), high=(200.0,), mean=(50.0,), deviation=(50.0,))
+        >>> prepare = IntensityPreprocessing(1, (64, 64), low=(-100.0,), high=(200.0,), mean=(50.0,), deviation=(50.0,))
         >>> prepare(np.array([[[-1000.0, 50.0, 3000.0]]], np.float32)).tolist()
         [[[-3.0, 0.0, 3.0]]]
     """
 
     channels: int
+    patch: tuple[int, ...]
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[channel, *patch], of what the network takes."""
+        return self.channels, *self.patch
 
     def __call__(self, image: Float[NDArray[np.float32], " channel *space"]) -> Float[Tensor, " channel *space"]:
         """Prepare one image."""
@@ -68,7 +76,7 @@ class IntensityPreprocessing:
         """The inverse of ``to_dict``."""
         parts = ("low", "high", "mean", "deviation")
         given = {name: None if values[name] is None else tuple(values[name]) for name in parts}
-        return cls(channels=int(values["channels"]), **given)
+        return cls(channels=int(values["channels"]), patch=tuple(values["patch"]), **given)
 
 
 class WholeCases(Dataset[dict[str, Tensor]]):
@@ -104,18 +112,22 @@ class WholeCases(Dataset[dict[str, Tensor]]):
 class PreparedSegmentation:
     """The cases of a run as datasets, and what is known about them.
 
-    dimensions: axes of the cases. patch: of the training patches; two axes of volumes of three are slices.
+    dimensions: axes of the cases; patches of two axes are then slices of volumes.
     """
 
     collection: Collection
     splits: Splits
     preprocessing: IntensityPreprocessing
-    patch: tuple[int, ...]
     dimensions: int
     train: PatchDataset
     val: WholeCases
     test: WholeCases
     warnings: tuple[str, ...]
+
+    @property
+    def by_split(self) -> dict[str, PatchDataset | WholeCases]:
+        """The three datasets by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}
 
 
 def load_segmentation(
@@ -123,7 +135,8 @@ def load_segmentation(
     *,
     format: str | None = None,
     splits_file: Path | None = None,
-    patch: Sequence[int],
+    patch_size: int | None = None,
+    slices: bool = False,
     per_case: int = 1,
     augment: PatchAugmentation = PATCH_AUGMENTATIONS["none"],
     seed: int = 0,
@@ -138,16 +151,17 @@ def load_segmentation(
         data: as for ``read_cases``.
         format: of the data; found out where not given.
         splits_file: read if it exists, made if not; no file where not given.
-        patch: voxels an axis of the training patches; two for slices of volumes.
+        patch_size: sides of the training patches in voxels; 128 in 2D and 64 in 3D where not given.
+        slices: take volumes slice by slice.
         per_case: patches of each case an epoch.
         augment: how far training patches are moved.
         seed: of the splits, the patches and the augmentation.
 
     Raises:
-        UserError: the data cannot be read or split, hold no label maps, or do not go with the patch.
+        UserError: the data cannot be read or split, hold no label maps, or training cases differ in channels or axes.
 
     Examples:
-        >>> load_segmentation("nowhere", patch=(64, 64))
+        >>> load_segmentation("nowhere")
         Traceback (most recent call last):
             ...
         acnorm.data.problems.DataError: nowhere: no such file or folder; check the path
@@ -157,11 +171,10 @@ def load_segmentation(
         raise UserError(f"{data}: holds no label maps; give data in nnU-Net's layout, or images beside masks.")
     splits = split_cases(collection, seed=seed, file=splits_file)
     classes = len(collection.classes)
-    preprocessing, axes = _learn(splits.train, classes, collection.modality)
-    if len(patch) not in (2, axes) or min(patch) < 1:
-        told = " × ".join(map(str, patch))
-        sides = "2 or 3" if axes == 3 else "2"
-        raise UserError(f"a patch of {told} does not go with cases of {axes} axes; give {sides} sides of 1 or more.")
+    learnt, axes = _learn(splits.train, classes, collection.modality)
+    sides = 2 if slices else axes
+    patch = (patch_size or _PATCH_SIZES[sides],) * sides
+    preprocessing = replace(learnt, patch=patch)
     read = partial(_prepared, classes=classes, preprocessing=preprocessing)
     warnings = tuple(problem.line() for problem in collection.notes)
     for warning in warnings:
@@ -170,9 +183,8 @@ def load_segmentation(
         collection,
         splits,
         preprocessing,
-        tuple(patch),
         axes,
-        train=PatchDataset(splits.train, read, patch=tuple(patch), per_case=per_case, augment=augment, seed=seed),
+        train=PatchDataset(splits.train, read, patch=patch, per_case=per_case, augment=augment, seed=seed),
         val=WholeCases(splits.val, read),
         test=WholeCases(splits.test, read),
         warnings=warnings,
@@ -206,16 +218,16 @@ def _learn(cases: Sequence[Case], classes: int, modality: str | None) -> tuple[I
         means, variances = np.moveaxis(np.stack(sums), -1, 0)
         mean = means.mean(axis=0)
         deviation = np.sqrt(variances.mean(axis=0) + means.var(axis=0))
-        return IntensityPreprocessing(count, mean=_rounded(mean), deviation=_rounded(deviation)), 2
+        return IntensityPreprocessing(count, (), mean=_rounded(mean), deviation=_rounded(deviation)), 2
     voxels = np.concatenate(labelled, axis=1)
     if not voxels.shape[1]:
         raise UserError("no training case has a labelled voxel; see acnorm check.")
     low, high = np.percentile(voxels, _CLIP, axis=1)
     if (modality or "").upper() != "CT":
-        return IntensityPreprocessing(count, _rounded(low), _rounded(high)), 3
+        return IntensityPreprocessing(count, (), _rounded(low), _rounded(high)), 3
     inside = np.clip(voxels, low[:, None], high[:, None])
     mean, deviation = _rounded(inside.mean(axis=1)), _rounded(inside.std(axis=1))
-    return IntensityPreprocessing(count, _rounded(low), _rounded(high), mean, deviation), 3
+    return IntensityPreprocessing(count, (), _rounded(low), _rounded(high), mean, deviation), 3
 
 
 def _rounded(values: NDArray[np.floating[Any]]) -> tuple[float, ...]:

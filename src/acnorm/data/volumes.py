@@ -143,12 +143,12 @@ def write_mask(mask: Int[NDArray[np.uint8], "*space"], like: Path, out: Path) ->
 
 
 def _reader(path: Path) -> Callable[[Path], Space] | None:
-    if path.is_dir():
-        return read_itk
     return {NIFTI: read_nifti, ITK: read_itk}.get(_kind(path) or ())
 
 
 def _kind(path: Path) -> tuple[str, ...] | None:
+    if path.is_dir():
+        return ITK
     name = path.name.lower()
     return next((kind for kind in (NIFTI, ITK) if name.endswith(kind)), None)
 

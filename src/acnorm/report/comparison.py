@@ -12,7 +12,7 @@ from acnorm.report.drawing import inline_svg, line_style, sheet, shorten
 from acnorm.report.figures import epoch_axis, plot_epochs
 from acnorm.report.records import Metric, Run
 
-LOWER_IS_BETTER = ("brier", "expected_calibration_error")
+LOWER_IS_BETTER = ("brier", "expected_calibration_error", "hd95")
 OWN_TO_EACH_RUN = ("out", "command")
 
 
@@ -25,11 +25,9 @@ def overlaid_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
         '<svg'
     """
     figure, axes = sheet(3.1 + 0.2 * -(-len(histories) // 4), columns=3)
-    titles = {
-        "train_loss": "Training loss",
-        "val_loss": "Validation loss",
-        "val_macro_auc": "Validation macro AUC",
-    }
+    titles = {"train_loss": "Training loss", "val_loss": "Validation loss"}
+    dice = any("val_dice" in history for history in histories.values())
+    titles |= {"val_dice": "Validation Dice"} if dice else {"val_macro_auc": "Validation macro AUC"}
     for axis, (column, title) in zip(axes, titles.items(), strict=True):
         for index, (name, history) in enumerate(histories.items()):
             plot_epochs(axis, history, column, label=shorten(name, 28), **line_style(index))
@@ -78,16 +76,21 @@ def best_rows(metric: str, values: Sequence[Metric | None]) -> list[bool]:
         [True, False]
     """
     known = [value.value for value in values if value is not None and value.value is not None]
-    if len(known) < 2:
+    if len(known) < 2 or metric.startswith("volume_error"):  # neither more nor less of it is better
         return [False] * len(values)
-    best = min(known) if metric in LOWER_IS_BETTER else max(known)
+    best = min(known) if metric.startswith(LOWER_IS_BETTER) else max(known)
     return [value is not None and value.value == best for value in values]
 
 
 def same_test_cases(runs: Sequence[Run]) -> bool | None:
     """Whether all runs were tested on the same cases; None where that cannot be known."""
-    tests = [run.split_cases("test") for run in runs]
-    known = [frozenset(zip(test["id"], test["label"], strict=True)) for test in tests if test is not None]
+    known = []
+    for run in runs:
+        test = run.split_cases("test")
+        if test is not None:
+            known.append(frozenset(zip(test["id"], test["label"], strict=True)))
+        elif run.scores is not None:
+            known.append(frozenset((name, -1) for name in run.scores.loc[run.scores["split"] == "test", "id"]))
     if len(set(known)) > 1:
         return False
     return True if len(known) == len(runs) else None

@@ -34,8 +34,10 @@ NUMBERED = 16  # classes: above this a confusion matrix has no room for numbers
 
 
 @inline_svg("Number of cases of each class in each split, as bars")
-def class_counts(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Figure:
-    """Cases of each class, one panel for each split.
+def class_counts(
+    counts: Mapping[str, Sequence[int]], classes: Sequence[str], totals: Mapping[str, int] | None = None
+) -> Figure:
+    """Cases of each class, one panel for each split, whose cases are ``totals`` where one may hold several classes.
 
     Examples:
         >>> class_counts({"train": [3, 4]}, ["no", "yes"])[:4]
@@ -45,7 +47,7 @@ def class_counts(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) ->
     for axis, (split, numbers) in zip(axes, counts.items(), strict=True):
         bars = axis.barh(range(len(classes)), numbers, color=PALETTE[0], height=0.66)
         axis.bar_label(bars, padding=3, color=INK)
-        axis.set_title(f"{split}: {sum(numbers)} cases")
+        axis.set_title(f"{split}: {sum(numbers) if totals is None else totals[split]} cases")
         axis.set_yticks(range(len(classes)), map(shorten, classes) if axis is axes[0] else [""] * len(classes))
         axis.set_xlim(0, 1.18 * max(1, *numbers))
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -66,7 +68,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None) -> Figure:
     figure, (loss, metric, rate) = sheet(3.1, columns=3)
     for axis, title, columns in (
         (loss, "Loss", {"train_loss": "training", "val_loss": "validation"}),
-        (metric, "Validation metrics", {"val_macro_auc": "macro AUC", "val_accuracy": "accuracy"}),
+        (metric, "Validation metrics", {"val_macro_auc": "macro AUC", "val_accuracy": "accuracy", "val_dice": "Dice"}),
         (rate, "Learning rate", {"learning_rate": "_unnamed"}),
     ):
         axis.set_title(title)
@@ -77,6 +79,29 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None) -> Figure:
         if axis.get_legend_handles_labels()[1]:
             axis.legend()
     rate.set_ylim(bottom=0)
+    return figure
+
+
+@inline_svg("Dice of each case, one panel for each class, one row for each split")
+def case_scores(scores: pd.DataFrame, classes: Sequence[str]) -> Figure:
+    """The Dice of every case as a dot, with the mean as a line.
+
+    Examples:
+        >>> case_scores(pd.DataFrame({"split": ["test"], "dice_LV": [0.8]}), ["LV"])[:4]
+        '<svg'
+    """
+    splits = list(dict.fromkeys(scores["split"]))
+    figure, axes = sheet(0.9 + 0.45 * len(splits), columns=len(classes))
+    for axis, name in zip(axes, classes, strict=True):
+        for row, split in enumerate(splits):
+            values = scores.loc[scores["split"] == split, f"dice_{name}"].to_numpy(dtype=float)
+            spread = 0.5 * (np.arange(len(values)) % 5 / 4 - 0.5)  # side by side, so that equal ones are seen
+            axis.scatter(values, row + spread, s=14, color=PALETTE[row % len(PALETTE)], alpha=0.7, linewidths=0)
+            axis.plot([values.mean()] * 2, [row - 0.4, row + 0.4], color=INK, linewidth=1.4)
+        axis.set_title(f"Dice {shorten(name)}")
+        axis.set_xlim(-0.03, 1.03)
+        axis.set_yticks(range(len(splits)), splits if axis is axes[0] else [""] * len(splits))
+        axis.invert_yaxis()
     return figure
 
 

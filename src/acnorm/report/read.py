@@ -29,7 +29,7 @@ from acnorm.report.thumbnail import thumbnail
 
 Record = TypeVar("Record")
 GROUPS = ("loaded", "adapted", "missing", "unexpected")
-CURVES = ("epoch", "learning_rate", "train_loss", "val_loss", "val_macro_auc", "val_accuracy")
+CURVES = ("epoch", "learning_rate", "train_loss", "val_loss", "val_macro_auc", "val_accuracy", "val_dice")
 CASE_COLUMNS = ("split", "id", "label", "prediction", "loss", "probability_0")
 REMEDY = "run it again, or move that file away to leave its section out"
 
@@ -54,16 +54,19 @@ def read_run(folder: Path) -> Run:
     results = _read(folder / "metrics.json", _results)
     data = _read(folder / "data.json", _data)
     classes = results.classes if results else data.classes if data else ()
+    segments = results is not None and results.task == "segmentation"
+    per_case = folder / "per_case.csv"
     return Run(
         folder=folder.resolve(),
         config=_config(folder / "config.yaml"),
         history=_history(folder / "metrics.csv"),
         results=results,
-        cases=_cases(folder / "per_case.csv", classes),
+        cases=None if segments else _cases(per_case, classes),
         data=data,
         load=_read(folder / "load_report.json", _load),
         examples=_read(folder / "examples.json", lambda raw: _examples(raw, folder, classes)) or (),
         acnorm=_read(folder / "acnorm.json", lambda raw: _acnorm(raw, folder)),
+        scores=_scores(per_case) if segments else None,
     )
 
 
@@ -150,6 +153,18 @@ def _cases(path: Path, classes: Sequence[str]) -> pd.DataFrame | None:
     return table
 
 
+def _scores(path: Path) -> pd.DataFrame | None:
+    table = _table(path, ("split", "id", "dice"))
+    if table is None:
+        return None
+    try:
+        for column in table.columns.difference(["split", "id", "patient"]):
+            table[column] = pd.to_numeric(table[column])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"'{path}' is not as acnorm writes it ({error}); {REMEDY}.") from None
+    return table
+
+
 def _class_index(value: object, classes: Sequence[str]) -> int:
     if value in classes:
         return list(classes).index(str(value))
@@ -185,6 +200,7 @@ def _results(raw: Any) -> Results:
         splits=splits,
         trainable=_whole(parameters.get("trainable")),
         total=_whole(parameters.get("total")),
+        task=str(raw.get("task", "classification")),
     )
 
 
@@ -220,6 +236,7 @@ def _data(raw: Any) -> DataFacts:
         patients=None if patients is None else {split: int(count) for split, count in patients.items()},
         image=tuple(int(side) for side in raw.get("image") or ()),
         warnings=tuple(map(str, raw.get("warnings", ()))),
+        cases=None if raw.get("cases") is None else {split: int(count) for split, count in raw["cases"].items()},
     )
 
 
@@ -248,13 +265,14 @@ def _examples(raw: Any, folder: Path, classes: Sequence[str]) -> tuple[Example, 
         examples.append(
             Example(
                 id=str(entry["id"]),
-                label=_class_name(entry["label"], classes),
-                prediction=_class_name(entry["prediction"], classes),
-                probability=float(entry["probability"]),
-                loss=float(entry["loss"]),
+                label="" if "score" in entry else _class_name(entry["label"], classes),
+                prediction="" if "score" in entry else _class_name(entry["prediction"], classes),
+                probability=float("nan") if "score" in entry else float(entry["probability"]),
+                loss=float("nan") if "score" in entry else float(entry["loss"]),
                 kind=str(entry["kind"]),
                 image=image,
                 small=small,
+                score=_real(entry.get("score")),
             )
         )
     return tuple(examples)

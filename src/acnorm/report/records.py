@@ -55,11 +55,15 @@ class Results:
     splits: Mapping[str, SplitResult]
     trainable: int | None
     total: int | None
+    task: str = "classification"
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """`data.json`: what the run was trained and tested on; counts go by split, then by class."""
+    """`data.json`: what the run was trained and tested on; counts go by split, then by class.
+
+    `cases` counts the cases of each split where one may hold several classes (label maps), else it is None.
+    """
 
     source: str
     format: str
@@ -69,6 +73,11 @@ class DataFacts:
     patients: Mapping[str, int] | None
     image: tuple[int, ...]
     warnings: tuple[str, ...]
+    cases: Mapping[str, int] | None = None
+
+    def total(self, split: str) -> int:
+        """Cases of a split."""
+        return sum(self.counts[split]) if self.cases is None else self.cases.get(split, 0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,10 @@ class LoadFacts:
 
 @dataclass(frozen=True)
 class Example:
-    """One case shown as an image; `probability` is that of its true class, `image` a `data:` URI."""
+    """One case shown as an image; `probability` is that of its true class, `image` a `data:` URI.
+
+    Of a label map, `score` is its Dice, and there is no label.
+    """
 
     id: str
     label: str
@@ -102,6 +114,7 @@ class Example:
     kind: str
     image: str | None
     small: bool
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,12 @@ class Run:
     load: LoadFacts | None
     examples: tuple[Example, ...]
     acnorm: ACNormFacts | None
+    scores: pd.DataFrame | None = None
+
+    @property
+    def segments(self) -> bool:
+        """Whether the run is of label maps, whose cases have `scores` in the place of probabilities."""
+        return self.results is not None and self.results.task == "segmentation"
 
     @property
     def name(self) -> str:

@@ -13,6 +13,15 @@ METRIC_NAMES = {
     "brier": "Brier score",
     "expected_calibration_error": "Calibration error",
 }
+MEASURE_NAMES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "hd95": "HD95",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "volume_error": "Volume error",
+}
+MOST_HEADLINES = 4
 HEADLINES = ("macro_auc", "balanced_accuracy", "accuracy", "quadratic_kappa")
 METHOD_NAMES = {"acnorm": "AC-Norm", "vanilla": "plain fine-tuning"}
 SPLIT_NAMES = {"train": "training", "val": "validation"}
@@ -26,7 +35,14 @@ def metric_name(key: str) -> str:
     Examples:
         >>> metric_name("macro_auc"), metric_name("top_3_accuracy")
         ('Macro AUC', 'Top 3 accuracy')
+        >>> metric_name("dice"), metric_name("hd95_LV")
+        ('Mean Dice', 'HD95 LV')
     """
+    if key == "dice":
+        return "Mean Dice"
+    for measure, name in MEASURE_NAMES.items():  # of one class of a label map
+        if key.startswith(f"{measure}_"):
+            return f"{name} {key.removeprefix(f'{measure}_')}"
     return METRIC_NAMES.get(key, key.replace("_", " ").capitalize())
 
 
@@ -49,7 +65,7 @@ def subject(run: Run) -> str:
     ]
     sentence = ", ".join(told)
     if run.data is not None and "train" in run.data.counts:
-        cases, classes = sum(run.data.counts["train"]), len(run.data.classes)
+        cases, classes = run.data.total("train"), len(run.data.classes)
         sentence += f": {cases} training cases in {classes} classes"
     return sentence + "."
 
@@ -59,7 +75,12 @@ def headline(run: Run) -> list[tuple[str, Metric]]:
     if run.results is None:
         return []
     metrics = next((run.results.splits[split].metrics for split in ("test", "val") if split in run.results.splits), {})
-    return [(metric_name(key), metrics[key]) for key in HEADLINES if key in metrics]
+    chosen = [key for key in HEADLINES if key in metrics]
+    if run.segments:
+        several = sum(key.startswith("dice_") for key in metrics) > 1
+        chosen = [key for key in metrics if key.startswith("dice_") or (several and key == "dice")]
+        chosen += [key for key in metrics if key.startswith("hd95_")]
+    return [(metric_name(key), metrics[key]) for key in chosen[:MOST_HEADLINES]]
 
 
 def basis(run: Run) -> str:

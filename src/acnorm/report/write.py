@@ -120,13 +120,15 @@ def _page(run: Run, name: str, anchor: str) -> Page:
 def _run_pictures(run: Run) -> dict[str, str]:
     pictures: dict[str, str] = {}
     if run.data is not None and run.data.counts:
-        pictures["counts"] = figures.class_counts(run.data.counts, run.data.classes)
+        pictures["counts"] = figures.class_counts(run.data.counts, run.data.classes, run.data.cases)
     if run.history is not None:
         best = None if run.results is None else run.results.best_epoch
         pictures["curves"] = figures.learning_curves(run.history, best)
     if run.results is not None:
         drawn = _intervals({name: split.metrics for name, split in run.results.splits.items()})
         pictures |= {} if drawn is None else {"intervals": drawn}
+    if run.scores is not None and run.classes[1:]:
+        pictures["scores"] = figures.case_scores(run.scores, run.classes[1:])
     if run.acnorm is not None and run.acnorm.layers:
         pictures["layers"] = acnorm_figures.layers(run.acnorm.layers)
         layer = acnorm_figures.most_drifted(run.acnorm)

@@ -19,14 +19,20 @@ class FinetuneConfig:
     """Everything that decides a fine-tuning run.
 
     Args:
-        data: a MedMNIST .npz, a folder per class, a CSV or Parquet table, or a released layout (IDRiD).
+        data: a MedMNIST .npz, a folder per class, a CSV or Parquet table, label maps in nnU-Net's layout or beside
+            their images, or a released layout (IDRiD, DRIVE, …).
         model: "cifar/resnet20", "monai/resnet18", …, or "module:function" for a network of your own.
         out: folder of the run; must be new or empty unless --resume or --overwrite is given.
         weights: the pretrained checkpoint; without it training starts from random weights.
         method: "acnorm" or "vanilla".
         format: of the data; found out where not given.
         splits: file with the split of each case; made there if it does not exist.
-        image_size: height and width in pixels to which images are brought; as they are where not given.
+        image_size: height and width in pixels to which images are brought; as they are where not given. Not for label
+            maps, which keep the size of their images.
+        patch_size: of label maps, sides of the training patches in voxels, at least 8; 128 in 2D and 64 in 3D where not
+            given.
+        patches_per_case: of label maps, patches of each case an epoch.
+        slices: of label maps, take volumes slice by slice with a 2D network.
         augment: "standard" (mirror, small rotations, scalings, shifts), "flips" or "none".
         epochs: passes over the training cases.
         batch_size: cases a step and device.
@@ -35,7 +41,8 @@ class FinetuneConfig:
         head_rate: learning rate of the new head as a multiple of learning_rate.
         momentum: of SGD (Nesterov).
         weight_decay: of all parameters.
-        patience: stop after this many epochs without a better validation macro AUC; never where not given.
+        patience: stop after this many epochs without a better validation metric (macro AUC; Dice of label maps); never
+            where not given.
         minimum_share: least share of the encoder's parameters that must load from the checkpoint.
         bootstrap: resamples for the 95 % intervals of the metrics.
         seed: of everything random.
@@ -69,6 +76,9 @@ class FinetuneConfig:
     format: str | None = None
     splits: str | None = None
     image_size: int | None = None
+    patch_size: int | None = None
+    patches_per_case: int = 4
+    slices: bool = False
     augment: str = "standard"
     epochs: int = 20
     batch_size: int = 32
@@ -108,7 +118,7 @@ class FinetuneConfig:
 
         rules: list[tuple[str, Any, str, Callable[[Any], bool]]] = [
             (name, getattr(self, name), "1 or more", lambda value: value >= 1)
-            for name in ("epochs", "batch_size", "accumulate", "nodes", "bootstrap")
+            for name in ("epochs", "batch_size", "accumulate", "nodes", "bootstrap", "patches_per_case")
         ]
         rules += [
             (name, getattr(self, name), "1 or more", lambda value: value is None or value >= 1)
@@ -130,6 +140,7 @@ class FinetuneConfig:
         ]
         rules += [(name, getattr(self, name), "0 or more", lambda value: value >= 0) for name in ("seed", "workers")]
         rules += [
+            ("patch_size", self.patch_size, "8 or more", lambda value: value is None or value >= 8),
             ("learning_rate", self.learning_rate, "above 0 and finite", _is_positive),
             ("momentum", self.momentum, "above 0 and below 1", lambda value: 0 < value < 1),
             ("minimum_share", self.minimum_share, "between 0 and 1", lambda value: 0 <= value <= 1),

@@ -22,14 +22,12 @@ from acnorm.core.convert import Census, ConversionError, acnorm_layers, census
 from acnorm.core.summary import summary
 from acnorm.data.atomic import check_writable, replacing
 from acnorm.data.fingerprint import fingerprint
-from acnorm.data.loading import PreparedData
 from acnorm.data.split_file import write_assignment
 from acnorm.errors import RunError, UserError
 from acnorm.training.config import FinetuneConfig
-from acnorm.training.evaluate import counts_by_class, metrics_of, predict_cases, write_examples, write_per_case
 from acnorm.training.fit import best_epoch, fit, make_trainer
+from acnorm.training.kind import Kind, kind_of
 from acnorm.training.module import FinetuneModule
-from acnorm.training.objective import ClassificationObjective
 from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.settings import config_from_settings
@@ -73,39 +71,41 @@ def run_finetune(config: FinetuneConfig) -> Result:
     make_trainer(config, run)
     resumed_splits = run.splits if config.resume and run.splits.is_file() else None
     with _log_to(run, first) as start_log:
-        data = prepare_data(config, resumed_splits)
-        model = prepare_model(config, data)
+        kind = kind_of(config)
+        data = prepare_data(config, resumed_splits, kind)
+        model = prepare_model(config, data, kind)
         if config.resume:
             _check_same_content(config, run, data, model)
         if first:
-            _start_folder(config, run, data, model)
+            _start_folder(config, run, data, model, kind)
         start_log()
-        logger.info("%s cases to train on, method %s", len(data.train), config.method)
-        return _train_and_finish(config, run, data, model)
+        logger.info("%s cases to train on, method %s", len(data.train.cases), config.method)
+        return _train_and_finish(config, run, data, model, kind)
 
 
-def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> Result:
+def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> Result:
     start = time.perf_counter()
-    module = FinetuneModule(model.module, model.network.head, data, config)
+    module = FinetuneModule(model.module, model.network.head, data, config, kind.objective(data))
     resume_from = run.last if config.resume and run.last.is_file() else None
     trainer = fit(module, config, run, resume_from=resume_from)
     if not trainer.is_global_zero:
         return Result(run.path, {})
-    trained = _best_network(config, run, data, model)
-    return Result(run.path, _finish(config, run, data, model, trained, time.perf_counter() - start))
+    trained = _best_network(config, run, data, model, kind)
+    return Result(run.path, _finish(config, run, data, model, kind, trained, time.perf_counter() - start))
 
 
-def _best_network(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> nn.Module:
+def _best_network(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> nn.Module:
     saved = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
     state = {name.removeprefix("network."): value for name, value in saved.items()}
-    return model.method.rebuild(new_network(config, data).module, state).eval()
+    return model.method.rebuild(new_network(config, data, kind).module, state).eval()
 
 
 def _finish(
     config: FinetuneConfig,
     run: RunFolder,
-    data: PreparedData,
+    data: Any,
     model: PreparedModel,
+    kind: Kind,
     trained: nn.Module,
     seconds: float,
 ) -> dict[str, Any]:
@@ -118,20 +118,16 @@ def _finish(
         raise RunError(f"--method {config.method}: {error}") from None
     classes = data.collection.classes
     ship(run, model.network, plain, classes, data.preprocessing)
-    predictions = {name: predict_cases(plain, getattr(data, name)) for name in ("val", "test")}
-    write_per_case(run.path / "per_case.csv", predictions)
-    write_examples(run, predictions["test"], data.test)
+    splits = kind.evaluate(run, plain, data, config)
     metrics = {
-        "task": "classification",
+        "task": data.collection.task,
         "classes": list(classes),
         "resampled": "patients" if data.collection.patients_known else "cases",
-        "monitor": ClassificationObjective.monitor,
+        "monitor": kind.objective(data).monitor,
         "best_epoch": best_epoch(run),
         "epochs": config.epochs,
         "seconds": round(seconds, 2),
-        "splits": {
-            name: metrics_of(found, resamples=config.bootstrap, seed=config.seed) for name, found in predictions.items()
-        },
+        "splits": splits,
         "parameters": {"trainable": figures.trainable, "total": figures.total},
     }
     run.write_json("metrics.json", metrics)
@@ -148,7 +144,7 @@ def _keep_inputs(config: FinetuneConfig, run: RunFolder) -> None:
             )
 
 
-def _start_folder(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> None:
+def _start_folder(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> None:
     if config.overwrite:
         run.clear()
     run.make()
@@ -159,13 +155,12 @@ def _start_folder(config: FinetuneConfig, run: RunFolder, data: PreparedData, mo
         if file is not None and not file.exists():
             write_assignment(file, assigned, data.splits.origin)
     if not (run.path / "data.json").is_file():
-        run.write_json("data.json", _about(data))
+        run.write_json("data.json", _about(data, kind))
     if model.report is not None:
         run.write_json("load_report.json", model.report.to_dict())
 
 
-def _about(data: PreparedData) -> dict[str, Any]:
-    count = len(data.collection.classes)
+def _about(data: Any, kind: Kind) -> dict[str, Any]:
     patients = {name: len({case.patient for case in part.cases}) for name, part in data.by_split.items()}
     return {
         "source": str(data.collection.source),
@@ -173,14 +168,14 @@ def _about(data: PreparedData) -> dict[str, Any]:
         "classes": list(data.collection.classes),
         "fingerprint": _fingerprint(data),
         "origin": data.splits.origin,
-        "counts": {name: counts_by_class(part.cases, count) for name, part in data.by_split.items()},
+        **kind.about(data),
         "patients": patients if data.collection.patients_known else None,
-        "image": [data.preprocessing.channels, data.preprocessing.size, data.preprocessing.size],
+        "image": list(data.preprocessing.shape),
         "warnings": list(data.warnings),
     }
 
 
-def _fingerprint(data: PreparedData) -> str:
+def _fingerprint(data: Any) -> str:
     return fingerprint(case for part in data.by_split.values() for case in part.cases)
 
 
@@ -244,7 +239,7 @@ def _check_same(config: FinetuneConfig, run: RunFolder) -> None:
         raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
 
 
-def _check_same_content(config: FinetuneConfig, run: RunFolder, data: PreparedData, model: PreparedModel) -> None:
+def _check_same_content(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel) -> None:
     """The settings name files; what is in them may have changed since the run was started."""
     other = "put back what it was started with, or start again with --overwrite."
     now = _fingerprint(data)

@@ -14,8 +14,10 @@ from acnorm.data.dataset import CaseDataset
 from acnorm.data.formats import FORMATS, read_cases, table
 from acnorm.data.formats.settle import split_name
 from acnorm.data.images import is_image
+from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.errors import UserError
 from acnorm.training.evaluate import Predictions, predict_cases
+from acnorm.training.predict_masks import predict_masks
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import load_shipped
 
@@ -33,16 +35,17 @@ def predict(
 ) -> Path:
     """Predict every case of ``data`` with the network of a finished run and write a CSV.
 
-    Columns: id, image, prediction (name of the class), probability_<class>; with labelled data also label.
+    Columns: id, image, prediction (name of the class), probability_<class>; with labelled data also label. A run on
+    label maps writes a folder of them instead, each in the geometry of its image (see ``predict_masks``).
 
     Args:
         run: folder of a finished run.
         data: an image; a folder of images, also in folders below, without labels; a table without labels; or labelled
             data in any format of ``acnorm check``, folders named as the run's classes among them.
-        out: the CSV; ``predictions/<name of data>.csv`` in the run where not given.
+        out: the CSV, or the folder of label maps; ``predictions/<name of data>`` in the run where not given.
         format: of labelled data.
         model: "module:function" where the run's network is one of your own.
-        overwrite: replace an existing CSV.
+        overwrite: replace an existing CSV, or label maps.
 
     Raises:
         UserError: the run is not finished, the data cannot be read, or the CSV exists.
@@ -55,6 +58,11 @@ def predict(
     """
     folder, data = RunFolder(Path(run)), Path(data)
     shipped = load_shipped(folder, model)
+    if isinstance(shipped.preprocessing, IntensityPreprocessing):
+        masks = (
+            Path(out) if out is not None else folder.path / "predictions" / (data.name if data.is_dir() else data.stem)
+        )
+        return predict_masks(shipped, data, masks, format=format, overwrite=overwrite)
     target = (
         Path(out)
         if out is not None

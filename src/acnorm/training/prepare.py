@@ -6,17 +6,17 @@ import logging
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from acnorm.checkpoints.load import LoadReport, load_checkpoint
 from acnorm.core.convert import ConversionError
-from acnorm.data.augment import AUGMENTATIONS
-from acnorm.data.loading import PreparedData, load_data
 from acnorm.errors import UserError
-from acnorm.models.sources import Network, build_network, find_source
+from acnorm.models.sources import Network, find_source
 from acnorm.training.config import FinetuneConfig
+from acnorm.training.kind import ClassificationKind, Kind, kind_of
 from acnorm.training.shipping import example_batch
 from acnorm.tuning.method import Method, make_method
 
@@ -33,12 +33,13 @@ class PreparedModel:
     report: LoadReport | None
 
 
-def prepare_data(config: FinetuneConfig, splits_file: Path | None = None) -> PreparedData:
+def prepare_data(config: FinetuneConfig, splits_file: Path | None = None, kind: Kind | None = None) -> Any:
     """Read, split and fit the images of a run.
 
     Args:
         config: of the run.
         splits_file: splits saved by the run that is resumed; ``config.splits`` where not given.
+        kind: of the task; found out where not given.
 
     Raises:
         UserError: the data cannot be read or split.
@@ -51,21 +52,13 @@ def prepare_data(config: FinetuneConfig, splits_file: Path | None = None) -> Pre
         >>> data.train[0, 0]["image"].shape
         torch.Size([3, 32, 32])
     """
+    find_source(config.model)  # a wrong name is told before all images are read
     file = splits_file if splits_file is not None or config.splits is None else Path(config.splits)
     saved = file if file is not None and file.exists() else None  # a new file is written once all else is sound
-    usual = find_source(config.model).statistics if config.weights is not None else None
-    return load_data(
-        config.data,
-        format=config.format,
-        splits_file=saved,
-        image_size=config.image_size,
-        augment=AUGMENTATIONS[config.augment],
-        usual_statistics=usual,
-        seed=config.seed,
-    )
+    return (kind or kind_of(config)).prepare(config, saved)
 
 
-def prepare_model(config: FinetuneConfig, data: PreparedData) -> PreparedModel:
+def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -> PreparedModel:
     """Build the network, load the checkpoint, and let the method change it.
 
     Raises:
@@ -76,8 +69,9 @@ def prepare_model(config: FinetuneConfig, data: PreparedData) -> PreparedModel:
         >>> prepare_model.__name__
         'prepare_model'
     """
-    network = new_network(config, data)
-    _try_out(network, data)
+    kind = kind or ClassificationKind()
+    network = new_network(config, data, kind)
+    _try_out(network, data, kind)
     report = None
     if config.weights is not None:
         report = load_checkpoint(
@@ -97,7 +91,7 @@ def prepare_model(config: FinetuneConfig, data: PreparedData) -> PreparedModel:
     return PreparedModel(network, module, method, report)
 
 
-def new_network(config: FinetuneConfig, data: PreparedData) -> Network:
+def new_network(config: FinetuneConfig, data: Any, kind: Kind | None = None) -> Network:
     """Build the network with the head that the data need; its new weights depend on the seed alone.
 
     Examples:
@@ -106,23 +100,24 @@ def new_network(config: FinetuneConfig, data: PreparedData) -> Network:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return build_network(config.model, classes=len(data.collection.classes), channels=data.preprocessing.channels)
+        return (kind or ClassificationKind()).network(config, data)
 
 
 @torch.no_grad()
-def _try_out(network: Network, data: PreparedData) -> None:
-    """Refuse a network that does not give a row of logits for each image, on a copy: nothing is changed."""
+def _try_out(network: Network, data: Any, kind: Kind) -> None:
+    """Refuse a network that does not give the logits that are needed, on a copy: nothing is changed."""
     images = example_batch(data.preprocessing)
     with torch.random.fork_rng(devices=[]):
         try:
             output = deepcopy(network.module).eval()(images)
         except Exception as error:
             shape = " × ".join(map(str, images.shape[1:]))
+            size = "--image-size" if isinstance(kind, ClassificationKind) else "--patch-size"
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise UserError(
-                f"--model {network.name}: cannot take images of {shape} ({what}); give another --image-size or --model."
+                f"--model {network.name}: cannot take images of {shape} ({what}); give another {size} or --model."
             ) from error
-    wanted = [len(images), len(data.collection.classes)]
+    wanted = [len(images), *kind.output(data)]
     given = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if given != wanted:
         raise UserError(f"--model {network.name}: gives {given} for {len(images)} images; logits {wanted} are needed.")

@@ -12,10 +12,12 @@ from torch import nn
 
 from acnorm.data.atomic import replacing
 from acnorm.data.preprocessing import Preprocessing
+from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.errors import UserError
-from acnorm.models.sources import Network, build_network
+from acnorm.models.sources import Network, build_network, build_unet
 from acnorm.training.run_folder import RunFolder
 
+AnyPreprocessing = Preprocessing | IntensityPreprocessing
 WEIGHTS, DESCRIPTION, CODE = "model.safetensors", "model.json", "network.py"
 
 
@@ -25,11 +27,11 @@ class ShippedModel:
 
     network: nn.Module
     classes: tuple[str, ...]
-    preprocessing: Preprocessing
+    preprocessing: AnyPreprocessing
 
 
 def ship(
-    run: RunFolder, network: Network, plain: nn.Module, classes: tuple[str, ...], preprocessing: Preprocessing
+    run: RunFolder, network: Network, plain: nn.Module, classes: tuple[str, ...], preprocessing: AnyPreprocessing
 ) -> None:
     """Write model/model.safetensors and model/model.json; where the network is acnorm's own, also its code.
 
@@ -49,7 +51,7 @@ def ship(
         ('healthy', 'ill')
     """
     module, function = network.factory.split(":")
-    if network.source.standalone:
+    if network.source.standalone and network.factory.startswith(network.source.module):
         code = Path(str(import_module(module).__file__)).read_text(encoding="utf-8")
         run.write_text(f"model/{CODE}", code)
         module = Path(CODE).stem
@@ -58,7 +60,8 @@ def ship(
         "import": {"module": module, "name": function},
         "arguments": network.arguments,
         "classes": list(classes),
-        "input": [preprocessing.channels, preprocessing.size, preprocessing.size],
+        "task": "segmentation" if isinstance(preprocessing, IntensityPreprocessing) else "classification",
+        "input": list(preprocessing.shape),
         "preprocessing": preprocessing.to_dict(),
     }
     with replacing(run.model / WEIGHTS) as draft:
@@ -90,12 +93,18 @@ def load_shipped(run: RunFolder, model: str | None = None) -> ShippedModel:
     try:
         name = str(description["model"])
         classes = tuple(str(label) for label in description["classes"])
-        preprocessing = Preprocessing.from_dict(description["preprocessing"])
+        kind = IntensityPreprocessing if description.get("task") == "segmentation" else Preprocessing
+        preprocessing = kind.from_dict(description["preprocessing"])
     except (KeyError, TypeError) as error:
         raise UserError(f"{run.model / DESCRIPTION}: is damaged ({error}); run acnorm finetune again.") from None
     if ":" in name and model != name:
         raise UserError(f"{run.path}: was trained with the network {name}; to import that code give --model {name}.")
-    network = build_network(name, classes=len(classes), channels=preprocessing.channels).module
+    if isinstance(preprocessing, IntensityPreprocessing):
+        dimensions = len(preprocessing.patch)
+        built = build_unet(name, classes=len(classes), channels=preprocessing.channels, dimensions=dimensions)
+    else:
+        built = build_network(name, classes=len(classes), channels=preprocessing.channels)
+    network = built.module
     try:
         network.load_state_dict(load_file(run.model / WEIGHTS))
     except Exception as error:
@@ -104,13 +113,11 @@ def load_shipped(run: RunFolder, model: str | None = None) -> ShippedModel:
     return ShippedModel(network.eval(), classes, preprocessing)
 
 
-def example_batch(preprocessing: Preprocessing, batch: int = 2) -> torch.Tensor:
+def example_batch(preprocessing: AnyPreprocessing, batch: int = 2) -> torch.Tensor:
     """Return seeded random images of the network's input shape.
 
     Examples:
         >>> example_batch(Preprocessing(size=8, channels=1, mean=(0.5,), deviation=(0.2,))).shape
         torch.Size([2, 1, 8, 8])
     """
-    generator = torch.Generator().manual_seed(0)
-    shape = (batch, preprocessing.channels, preprocessing.size, preprocessing.size)
-    return torch.randn(shape, generator=generator)
+    return torch.randn((batch, *preprocessing.shape), generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,105 @@
+"""A finished segmentation run on new images and volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from acnorm.data.case import Case
+from acnorm.data.formats import FORMATS, read_cases
+from acnorm.data.images import is_image
+from acnorm.data.segmentation import IntensityPreprocessing
+from acnorm.data.volumes import ITK, NIFTI, read_case_volume, write_mask
+from acnorm.errors import UserError
+from acnorm.training.inference import segment
+from acnorm.training.shipping import ShippedModel
+
+
+def predict_masks(
+    shipped: ShippedModel, data: Path, out: Path, *, format: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write a label map for every image or volume of ``data`` into the folder ``out``, in the geometry of the image.
+
+    Args:
+        shipped: the network of the run.
+        data: an image or volume, a folder of one DICOM series, a folder of images or volumes, or a data set in any
+            format of ``acnorm check``.
+        out: the folder; files are called by the case's id, in the kind of file of its image (PNG for 2D images).
+        format: of a data set.
+        overwrite: replace label maps that are there.
+
+    Raises:
+        UserError: nothing to segment, images of other channels or axes than the run's, or label maps that are there.
+
+    Examples:
+        >>> predict_masks.__name__
+        'predict_masks'
+    """
+    prepare = shipped.preprocessing
+    if not isinstance(prepare, IntensityPreprocessing):
+        raise UserError(f"{out}: the run classifies images; it gives no label maps.")
+    cases = _cases(data, format)
+    targets = {case.id: out / mask_name(case) for case in cases}
+    there = [target for target in targets.values() if target.exists()]
+    if there and not overwrite:
+        raise UserError(f"{there[0]}: exists; give --out another folder, or --overwrite.")
+    for case in cases:
+        image = read_case_volume(case).values
+        if len(image) != prepare.channels or image.ndim - 1 < len(prepare.patch):
+            told = f"has {len(image)} channels and {image.ndim - 1} axes"
+            raise UserError(
+                f"{case.where()}: {told}; the run takes {prepare.channels} and {len(prepare.patch)} or more."
+            )
+        write_mask(predict_mask(shipped.network, prepare(image), prepare.patch), case.image, targets[case.id])
+    return out
+
+
+def mask_name(case: Case) -> str:
+    """The name of a case's predicted label map: as its image, PNG for 2D images, NIfTI for DICOM series.
+
+    Examples:
+        >>> mask_name(Case("a/heart_1", Path("x/heart_1_0000.nii.gz"), 0)), mask_name(Case("eye", Path("eye.tif"), 0))
+        ('a_heart_1.nii.gz', 'eye.png')
+    """
+    name = case.image.name.lower()
+    suffix = next((end for end in (".nii.gz", *NIFTI, *ITK) if name.endswith(end)), ".png")
+    return case.id.replace("/", "_") + (".mha" if case.image.is_dir() else suffix)
+
+
+def predict_mask(network: nn.Module, image: Tensor, patch: tuple[int, ...]) -> Int[NDArray[np.uint8], "*space"]:
+    """The most probable label of every voxel of a prepared image.
+
+    Examples:
+        >>> predict_mask(nn.Conv2d(1, 3, 1), torch.rand(1, 20, 20), (16, 16)).shape
+        (20, 20)
+    """
+    return segment(network, image, patch).argmax(dim=0).to(torch.uint8).cpu().numpy()
+
+
+def _cases(data: Path, format: str | None) -> tuple[Case, ...]:
+    if not data.exists():
+        raise UserError(f"{data}: no such file or folder; check the path.")
+    known = next((name for name, kind in FORMATS.items() if name != "folder" and kind.detect(data)), None)
+    if format is not None or known is not None:
+        return read_cases(data, format or known).cases
+    if data.is_file():
+        return (Case(_stem(data), data, 0),)
+    files = [path for path in sorted(data.rglob("*")) if path.is_file() and _is_picture(path)]
+    if files and all(path.suffix.lower() in (".dcm", "") for path in files):
+        return (Case(data.name, data, 0),)  # one DICOM series
+    if not files:
+        raise UserError(f"{data}: holds no image and no volume; give a folder that does.")
+    return tuple(Case(str(path.relative_to(data).with_name(_stem(path))), path, 0) for path in files)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.name.lower().endswith((*NIFTI, *ITK)) or is_image(path)
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
