@@ -64,10 +64,10 @@ REFUSED = {
         {"method": "acnorm", "weights": "weights.pth", "acnorm": {"include": "layer9.*"}},
         r"--method acnorm with .*layer9",
     ),
-    "devices": ({"devices": "two"}, r"^--devices two: Lightning cannot use it here "),
+    "devices": ({"devices": "two"}, r"^--devices two: Lightning cannot use it here; give "),
     "precision": ({"precision": "12-true"}, r"^precision is '12-true', must be one of auto, "),
-    "strategy": ({"strategy": "ddpp"}, r"^--strategy ddpp: Lightning cannot use it here "),
-    "accelerator": ({"accelerator": "abacus"}, r"^--accelerator abacus: Lightning cannot use it here "),
+    "strategy": ({"strategy": "ddpp"}, r"^--strategy ddpp: Lightning cannot use it here; give "),
+    "accelerator": ({"accelerator": "abacus"}, r"^--accelerator abacus: Lightning cannot use it here; give "),
     "too small images": (
         {"model": "test_finetune_refusals:needs_large_images"},
         r"--model test_finetune_refusals:needs_large_images: cannot take images of 3 × 16 × 16 \(RuntimeError: .*\); "

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -112,30 +116,76 @@ def test_a_program_that_ends_itself_is_not_taken_for_an_interrupt(
     assert ended.value.code == 7
 
 
+ALLOWED = {
+    "devices": "auto or a number of devices",
+    "strategy": "auto, ddp, ddp_spawn or fsdp",
+    "accelerator": "auto, cpu, gpu or mps",
+    "precision": "auto, 32-true, 16-mixed or bf16-mixed",
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "allowed"),
+    ("name", "value", "reason"),
     [
-        ("devices", "two", "auto or a number of devices"),
-        ("strategy", "ddpp", "auto, ddp, ddp_spawn or fsdp"),
-        ("accelerator", "abacus", "auto, cpu, gpu or mps"),
-        ("precision", "64", "auto, 32-true, 16-mixed or bf16-mixed"),
+        ("devices", "two", ""),
+        ("devices", "0", ""),
+        ("strategy", "ddpp", ""),
+        ("strategy", "fsdp", r" \(The strategy fsdp requires a GPU accelerator, but received accelerator='cpu'\)"),
+        ("accelerator", "abacus", ""),
+        ("accelerator", "tpu", r" \([^\n]+\)"),
     ],
 )
 def test_what_lightning_does_not_accept_is_told_by_its_flag(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
 ):
-    if name == "precision":  # all that the configuration lets pass do on a CPU
-
-        def refuse(**_: object) -> None:
-            raise MisconfigurationException("Precision 64 is invalid. And more.")
-
-        monkeypatch.setattr("acnorm.training.fit.L.Trainer", refuse)
-    made = config(folder, out=tmp_path / "run", **{name: value})
-    with pytest.raises(
-        UserError, match=rf"^--{name} {value}: Lightning cannot use it here \([^\n]+\); give {allowed}\.$"
-    ):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    made = config(folder, out=tmp_path / "run", **{"accelerator": "cpu"} | {name: value})
+    told = rf"^--{name} {value}: Lightning cannot use it here{reason}; give {ALLOWED[name]}\.$"
+    with pytest.raises(UserError, match=told):
         make_trainer(made, RunFolder(tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "reason"),
+    [
+        ("devices", "two", ValueError("invalid literal for int() with base 10: 'two'"), ""),
+        (
+            "devices",
+            "2",
+            MisconfigurationException("You requested gpu: [0, 1]\n But your machine only has: [0]"),
+            " (You requested gpu: [0, 1] But your machine only has: [0])",
+        ),
+        (
+            "devices",
+            "0,0",
+            MisconfigurationException("Device ID's (GPU) must be unique."),
+            " (Device ID's (GPU) must be unique)",
+        ),
+        (
+            "precision",
+            "64",
+            ValueError("`precision='64-true')` is not supported in FSDP. Use `X`."),
+            " (precision='64-true') is not supported in FSDP)",
+        ),
+        ("accelerator", "tpu", ModuleNotFoundError("'torch_xla' not met. HINT: install"), " ('torch_xla' not met)"),
+    ],
+)
+def test_what_lightning_says_of_gpus_is_told_by_its_flag(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, error: Exception, reason: str
+):
+    def refuse(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("acnorm.training.fit.L.Trainer", refuse)
+    with pytest.raises(UserError) as refused:
+        make_trainer(config(folder, out=tmp_path / "run", **{name: value}), RunFolder(tmp_path / "run"))
+    assert str(refused.value) == f"--{name} {value}: Lightning cannot use it here{reason}; give {ALLOWED[name]}."
+
+
+@pytest.mark.parametrize(("old", "precision"), [("32", "32-true"), ("64", "64-true"), ("bf16", "bf16-mixed")])
+def test_the_old_names_of_precisions_are_understood(folder: Path, tmp_path: Path, old: str, precision: str):
+    assert make_trainer(config(folder, precision=old), RunFolder(tmp_path / "run")).precision == precision
 
 
 def test_a_cpu_trains_in_full_precision_unless_told_otherwise(folder: Path, tmp_path: Path):
@@ -167,3 +217,65 @@ def test_a_kill_while_saving_leaves_the_checkpoint_before(tmp_path: Path, monkey
         AtomicCheckpoints().save_checkpoint({"epoch": 2}, file)
     assert torch.load(file, weights_only=True) == {"epoch": 1}
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.fixture(scope="module")
+def stopped(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run as a kill after its last epoch leaves it."""
+    run = run_finetune(config(folder, out=tmp_path_factory.mktemp("stopped") / "run")).path
+    (run / "metrics.json").unlink()
+    shutil.rmtree(run / "model")
+    return run
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def saved(content: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"something else",
+        lambda whole: bytes(len(whole)),
+        lambda whole: whole[: len(whole) // 2],
+        flipped,
+        lambda _: saved({}),
+        lambda _: saved([1]),
+        lambda _: saved({"state_dict": {}, "epoch": 1}),
+    ],
+    ids=["empty", "text", "zeros", "cut", "one bit", "no content", "list", "parts missing"],
+)
+def test_a_damaged_checkpoint_is_told_with_what_to_do(
+    folder: Path, stopped: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    file = run / "checkpoints/last.ckpt"
+    file.write_bytes(damage(file.read_bytes()))
+    told = rf"^{re.escape(str(file))}: is damaged or cut short; start the run again with --overwrite\.$"
+    with pytest.raises(UserError, match=told):
+        run_finetune(config(folder, out=run, resume=True))
+
+
+def test_the_same_checkpoint_undamaged_is_resumed(folder: Path, stopped: Path, tmp_path: Path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    assert run_finetune(config(folder, out=run, resume=True)).metrics
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(
+    folder: Path, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    run = shutil.copytree(stopped, tmp_path / "run")
+    monkeypatch.setattr("acnorm.training.fit.zipfile.ZipFile", refuse)
+    with pytest.raises(UserError, match=r"last\.ckpt: may not be read; allow it, then --resume again\.$"):
+        run_finetune(config(folder, out=run, resume=True))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 import signal
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,9 +181,21 @@ class Patience(EarlyStopping):
 
 def _check_whole(file: Path) -> None:
     try:
-        torch.load(file, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(file) as archive:
+            whole = archive.testzip() is None
+        content = torch.load(file, map_location="cpu", weights_only=True) if whole else None
+    except PermissionError:
+        raise UserError(f"{file}: may not be read; allow it, then --resume again.") from None
     except Exception:
-        raise UserError(f"{file}: is damaged or cut short; start the run again with --overwrite.") from None
+        content = None
+    if not isinstance(content, dict) or not content.keys() >= _PARTS_OF_A_CHECKPOINT:
+        raise UserError(f"{file}: is damaged or cut short; start the run again with --overwrite.")
+
+
+_PARTS_OF_A_CHECKPOINT = {
+    *("epoch", "global_step", "state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers"),
+    "pytorch-lightning_version",
+}
 
 
 def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | None = None) -> L.Trainer:
@@ -197,15 +211,22 @@ def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | 
     try:
         with _quiet():
             return _trainer(config, run, objective or ClassificationObjective())
-    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError, TypeError, ImportError) as error:
         told = " ".join(str(error).split())
-        name = next((name for name in _EXAMPLES if name in told.lower()), "accelerator")
+        name = next((name for name, words in _WORDS.items() if re.search(words, told, re.IGNORECASE)), "accelerator")
+        reason = "" if re.search(_NO_REASON, told) else f" ({told.partition('. ')[0].rstrip('.').replace('`', '')})"
         raise UserError(
-            f"--{name} {getattr(config, name)}: Lightning cannot use it here ({told.partition('. ')[0].rstrip('.')}); "
-            f"give {_EXAMPLES[name]}."
+            f"--{name} {getattr(config, name)}: Lightning cannot use it here{reason}; give {_EXAMPLES[name]}."
         ) from None
 
 
+# What Lightning says of each flag; of devices that a GPU has not, it does not say the flag's name.
+_WORDS = {
+    "strategy": "strategy",
+    "precision": "precision",
+    "devices": "devices|requested gpu|device id|invalid literal for int",
+}
+_NO_REASON = "invalid literal|selected an invalid|should be an int|not a valid input"
 _EXAMPLES = {
     "strategy": "auto, ddp, ddp_spawn or fsdp",
     "precision": "auto, 32-true, 16-mixed or bf16-mixed",
@@ -247,9 +268,12 @@ def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective) -> L.
     )
 
 
+_PRECISIONS_OF_OLD = {"16": "16-mixed", "32": "32-true", "64": "64-true", "bf16": "bf16-mixed"}
+
+
 def _precision(config: FinetuneConfig) -> str:
     if config.precision != "auto":
-        return config.precision
+        return _PRECISIONS_OF_OLD.get(config.precision, config.precision)
     if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
     return "32-true"
