@@ -38,7 +38,7 @@ class FinetuneConfig:
         batch_size: cases a step and device.
         accumulate: batches whose gradients are added up for one optimiser step.
         learning_rate: at the start; falls to 0 along a cosine.
-        head_rate: learning rate of the new head as a multiple of learning_rate.
+        head_rate: learning rate of the new head as a multiple of that of the rest.
         momentum: of SGD (Nesterov).
         weight_decay: of all parameters.
         patience: stop after this many epochs without a better validation metric (macro AUC; Dice of label maps); never
