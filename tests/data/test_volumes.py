@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import locale
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,15 @@ def test_a_dicom_series_is_a_volume_in_hounsfield_units(tmp_path: Path):
     assert volume.values.shape == (1, 5, 6, 4)
     np.testing.assert_array_equal(volume.values[0, 0, 0], [-1000, -990, -980, -970])
     assert volume.spacing == (1, 1, 2)
+
+
+def test_reading_a_series_leaves_the_locale_of_the_program(tmp_path: Path):
+    before = locale.setlocale(locale.LC_ALL)
+    read_volume(dicom_series(tmp_path / "ct", [0, 2, 4]))
+    dicom_series(tmp_path / "gap", [0, 2, 8, 10])
+    with pytest.raises(DataError):
+        read_volume(tmp_path / "gap")
+    assert locale.setlocale(locale.LC_ALL) == before
 
 
 @pytest.mark.parametrize(
