@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import locale
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +44,7 @@ def write_itk(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> N
 
 def _load(path: Path) -> sitk.Image:
     if path.is_dir():
-        with _own_locale():
-            return _series(path)
+        return _series(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError:
@@ -58,16 +54,6 @@ def _load(path: Path) -> sitk.Image:
         parts = f"{image.GetDimension()} axes and {image.GetNumberOfComponentsPerPixel()} values a voxel"
         raise fault(path, f"has {parts}, three axes and one value are needed", "give one volume a file")
     return image
-
-
-@contextmanager
-def _own_locale() -> Iterator[None]:
-    """Put back the program's locale, which the reader of DICOM series leaves at "C", where text is ASCII."""
-    before = locale.setlocale(locale.LC_ALL)
-    try:
-        yield
-    finally:
-        locale.setlocale(locale.LC_ALL, before)
 
 
 def _series(folder: Path) -> sitk.Image:
