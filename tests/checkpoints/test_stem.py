@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from acnorm.checkpoints.stem import adapt_stem
+from acnorm.checkpoints.stem import adapt_stem, inflate
 
 CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 CHANNELS = st.integers(1, 5)
@@ -55,3 +55,13 @@ def test_dtype_stays_and_the_input_is_not_changed(dtype: torch.dtype):
     weight = stem(3, dtype=dtype)
     assert adapt_stem(weight, 1).dtype == dtype
     assert torch.equal(weight, stem(3, dtype=dtype))
+
+
+@settings(deadline=None)
+@given(CHANNELS, st.integers(1, 5), st.integers(0, 99))
+def test_equal_slices_give_what_one_gave(channels: int, depth: int, seed: int):
+    weight, image = stem(channels, seed=seed), stem(channels, seed=seed + 1)[:1]
+    volume = image[..., None].expand(*image.shape, depth + 2)
+    before = functional.conv2d(image, weight)[..., None]
+    after = functional.conv3d(volume, inflate(weight, depth))
+    assert torch.allclose(after, before.expand_as(after), atol=1e-12)

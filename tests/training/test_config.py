@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from acnorm.errors import UserError
-from acnorm.training.config import FinetuneConfig
+from acnorm.training.config import NOT_PART_OF_THE_RESULT, FinetuneConfig
 from acnorm.tuning.acnorm import ACNormTuning
 
 INFINITY, NAN = float("inf"), float("nan")
@@ -55,13 +55,29 @@ def test_values_at_the_edge_are_allowed(name: str, value: object):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"augment": "flip"}, "augment is 'flip', must be 'standard' or 'flips' or 'none'."),
+        ({"augment": "flip"}, "augment is 'flip', must be 'standard' or 'anatomical' or 'flips' or 'none'."),
         ({"method": "plain"}, "method is 'plain', must be 'vanilla' or 'acnorm'."),
         ({"acnorm": ACNormTuning(temperature=0)}, "acnorm.temperature is 0, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(temperature=NAN)}, "acnorm.temperature is nan, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(eps=-1e-5)}, "acnorm.eps is -1e-05, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(init="zero")}, "acnorm.init is 'zero', must be 'paper' or 'identity'."),
         ({"epochs": "3"}, "epochs is 3, must be 1 or more."),
+        ({"foreground_share": 1.5}, "foreground_share is 1.5, must be between 0 and 1."),
+        ({"norm_statistics": "eval"}, "norm_statistics is 'eval', must be 'train' or 'frozen' or 'reestimated'."),
+        ({"spacing": "1,mm"}, "spacing is '1,mm', must be millimetres above 0, such as 1.5 or 1,1,3, or median."),
+        ({"spacing": "0"}, "spacing is '0', must be millimetres above 0, such as 1.5 or 1,1,3, or median."),
+        ({"window": "400,-100"}, "window is '400,-100', must be two numbers, the lower first, such as -100,400."),
+        ({"window": "40"}, "window is '40', must be two numbers, the lower first, such as -100,400."),
+        (
+            {"measures": "auc,volume"},
+            "measures is 'auc,volume', must be of auc, cldice, lesions, global_dice, ejection_fraction, "
+            "with commas between.",
+        ),
+        (
+            {"task": "vessels"},
+            "task is 'vessels', must be 'classification' or 'segmentation' or 'dr-grading' or 'vessel-segmentation' or "
+            "'nodule-classification' or 'nodule-segmentation' or 'liver-tumor-segmentation' or 'cardiac-segmentation'.",
+        ),
     ],
 )
 def test_names_that_are_not_known_and_settings_of_acnorm_are_told(changes: dict[str, Any], message: str):
@@ -93,15 +109,16 @@ def other_value(value: object) -> object:
             return 9
         case ACNormTuning():
             return ACNormTuning(temperature=0.5)
-    return {"acnorm": "vanilla", "standard": "flips", "auto": "32-true"}.get(str(value), f"{value}2")
+    return {"acnorm": "vanilla", "standard": "flips", "auto": "32-true", "train": "frozen"}.get(str(value), f"{value}2")
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(FinetuneConfig)])
 def test_every_setting_makes_a_difference_but_those_that_leave_the_result_alone(name: str):
     made = make()
-    changed = replace(made, **{name: other_value(getattr(made, name))})
+    of_text = {"task": "classification", "spacing": "median", "window": "-100,400", "measures": "auc"}
+    changed = replace(made, **{name: of_text.get(name, other_value(getattr(made, name)))})
     assert changed != made
-    same_result = name in ("resume", "overwrite", "workers")
+    same_result = name in NOT_PART_OF_THE_RESULT
     assert made.difference(changed) == changed.difference(made) == ([] if same_result else [name])
 
 

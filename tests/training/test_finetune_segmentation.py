@@ -50,20 +50,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+EJECTION = "ejection_fraction:LV,ejection_fraction:1"
 KINDS = {
-    "vessel": {"model": "cifar/resnet20", "weights": "colour.pth"},
-    "cardiac": {"model": "cifar/resnet20", "weights": "grey.pth", "slices": True},
-    "nodule": {"model": "monai/resnet10", "weights": "volumes.pth"},
+    "vessel": {"model": "cifar/resnet20", "weights": "colour.pth", "task": "vessel-segmentation"},
+    "cardiac": {"model": "cifar/resnet20", "weights": "grey.pth", "task": "cardiac-segmentation", "measures": EJECTION},
+    "nodule": {"model": "monai/resnet10", "weights": "volumes.pth", "spacing": "2", "test_time_flips": True},
 }
 
 
-def settings_of(home: Path, task: str, out: Path, **changes: object) -> dict:
+def settings_of(home: Path, kind: str, out: Path, **changes: object) -> dict:
     usual = {
-        "data": home / task, "out": out, "method": "acnorm", "epochs": 1, "batch_size": 4, "patch_size": 16,
+        "data": home / kind, "out": out, "method": "acnorm", "epochs": 1, "batch_size": 4, "patch_size": 16,
         "patches_per_case": 2, "bootstrap": 20, "accelerator": "cpu", "devices": "1",
     }  # fmt: skip
-    kind = KINDS[task] | {"weights": home / KINDS[task]["weights"]}
-    return usual | kind | changes
+    own = KINDS[kind] | {"weights": home / KINDS[kind]["weights"]}
+    return usual | own | changes
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,11 @@ def test_the_metrics_are_those_of_the_masks_in_the_folder(home: Path, runs: dict
         assert value == pytest.approx(tested[f"dice_{name}"].mean())
     assert ("dice" in metrics["splits"]["test"]["metrics"]) == (len(names) > 1)
     assert metrics["resampled"] == ("patients" if task == "cardiac" else "cases")
+    own = {"vessel": {"auc_vessel", "cldice_vessel"}, "cardiac": {"ejection_fraction_error_LV"}}.get(task, set())
+    assert own <= set(metrics["splits"]["test"]["metrics"])
+    assert ("second_observer" in metrics["splits"]["test"]) == (task == "vessel")
+    assert set(metrics["splits"]["test"]["absent"]) == set(names)
+    assert set(metrics["statistics_gap"]) == {"loss_batch", "loss_running", "batches"}
 
 
 @every
@@ -120,7 +126,8 @@ def test_the_folder_tells_data_checkpoint_and_layers(home: Path, runs: dict[str,
 @every
 def test_the_report_shows_scores_outlines_and_no_classifiers_pictures(runs: dict[str, Path], task: str):
     page = (runs[task] / "report.html").read_text()
-    for told in ("Case by case", "Middle", "HD95", "AC-Norm", "outline of the"):
+    own = {"vessel": ("second observer (test)", "clDice vessel"), "cardiac": ("Ejection-fraction error LV", "viewer")}
+    for told in ("Case by case", "Middle", "HD95", "AC-Norm", "outline of the", "waiting for data", *own.get(task, ())):
         assert told in page
     for untold in ("Confusion matrix", "Calibration error", "is not there", "true class at"):
         assert untold not in page
@@ -200,6 +207,11 @@ def test_changed_masks_are_told_on_resuming(home: Path, tmp_path: Path):
         ("nodule", {"model": "cifar/resnet20"}, r"--model cifar/resnet20: comes in 2D only; for volumes there are monai/"),
         ("vessel", {"model": "tiny_runs:tiny"}, r"--model tiny_runs:tiny: no U-Net can be built on it; there are cifar/"),
         ("vessel", {"patch_size": 0}, r"patch_size is 0, must be 8 or more\."),
+        ("vessel", {"task": "dr-grading"}, r"--task dr-grading: needs classes; .* holds label maps\. Give other data, or --"),
+        ("vessel", {"spacing": "1.5"}, r"--spacing is for volumes, whose files tell theirs; leave it out for 2D images"),
+        ("vessel", {"window": "0,1"}, r"--window is for volumes, whose intensities have a unit; leave it out for 2D"),
+        ("cardiac", {"spacing": "1,2"}, r"--spacing has 2 numbers; give one, or one for each of 3 axes\."),
+        ("cardiac", {"measures": "lesions:9"}, r"--measures lesions:9: the data have no class '9'; there are RV, MYO, LV"),
     ],
 )  # fmt: skip
 def test_bad_input_leaves_no_trace(home: Path, tmp_path: Path, task: str, changes: dict, message: str):
@@ -227,3 +239,30 @@ def test_the_command_line_prints_the_metrics(home: Path, tmp_path: Path, capsys:
     told = capsys.readouterr().out
     assert "dice LV" in told
     assert "hd95 RV" in told
+
+
+def test_broken_cases_are_left_out_on_demand_and_listed(home: Path, tmp_path: Path):
+    data = tmp_path / "vessel"
+    shutil.copytree(home / "vessel", data)
+    broken = sorted((data / "training/images").iterdir())[0]
+    broken.write_bytes(b"")
+    with pytest.raises(UserError, match=r"the file is empty \(0 bytes\)"):
+        acnorm.finetune(**settings_of(home, "vessel", tmp_path / "run", data=data))
+    run = acnorm.finetune(**settings_of(home, "vessel", tmp_path / "run", data=data, skip_bad=True)).path
+    told = json.loads((run / "data.json").read_text())
+    before = len([case for case in read_cases(home / "vessel").cases if case.split != "test"])
+    assert told["cases"]["train"] + told["cases"]["val"] == before - 1
+    assert any(f"{broken}: left out: the file is empty" in line for line in told["warnings"])
+    assert "left out: the file is empty" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize("statistics", ["frozen", "reestimated"])
+def test_statistics_are_frozen_or_taken_anew(home: Path, runs: dict[str, Path], tmp_path: Path, statistics: str):
+    settings = settings_of(home, "vessel", tmp_path / "run", norm_statistics=statistics)
+    network = load_shipped(RunFolder(acnorm.finetune(**settings).path)).network
+    source = torch.load(home / "colour.pth", weights_only=True)
+    usual = load_shipped(RunFolder(runs["vessel"])).network.state_dict()
+    for name, value in network.state_dict().items():
+        if name.startswith("encoder.") and name.endswith("running_mean"):
+            assert torch.equal(value, source[name.removeprefix("encoder.")]) == (statistics == "frozen")
+            assert not torch.equal(value, usual[name])

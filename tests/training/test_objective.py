@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn import metrics
+from sklearn.metrics import cohen_kappa_score
 
 from acnorm.data.case import Case
-from acnorm.training.objective import ClassificationObjective
+from acnorm.training.objective import ClassificationObjective, OrdinalObjective, ordinal_loss
 from tiny_runs import TinyNet
 
 
@@ -27,3 +28,30 @@ def test_classification_is_trained_by_cross_entropy_and_judged_as_scikit_learn_w
     assert judged["val_loss"] == pytest.approx(loss, rel=1e-5)
     assert judged["val_macro_auc"] == pytest.approx(metrics.roc_auc_score(labels, probabilities, multi_class="ovr"))
     assert judged["val_accuracy"] == pytest.approx(np.mean(probabilities.argmax(1) == labels.numpy()))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_ordinal_loss_is_cross_entropy_and_distance_of_cumulative_shares(classes: int):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(7, classes, dtype=torch.float64, requires_grad=True), torch.arange(7) % classes
+    shares = logits.detach().softmax(1).numpy()
+    distances = [
+        sum((shares[at, : grade + 1].sum() - float(grade >= label)) ** 2 for grade in range(classes))
+        for at, label in enumerate(labels.tolist())
+    ]
+    wanted = torch.nn.functional.cross_entropy(logits, labels).item() + np.mean(distances)
+    loss = ordinal_loss(logits, labels)
+    assert loss.item() == pytest.approx(wanted)
+    torch.autograd.gradcheck(lambda values: ordinal_loss(values, labels), logits)
+
+
+def test_grades_are_judged_by_their_kappa():
+    cases = [Case(str(at), Path("a.npz"), label=at % 3) for at in range(9)]
+    torch.manual_seed(0)
+    outcomes = torch.randn(9, 3)
+    judged = OrdinalObjective().judge(outcomes, cases)
+    labels = [case.label for case in cases]
+    kappa = cohen_kappa_score(labels, outcomes.argmax(1).tolist(), weights="quadratic")
+    assert judged["val_quadratic_kappa"] == pytest.approx(kappa)
+    assert set(judged) == set(OrdinalObjective.columns)
+    assert OrdinalObjective.monitor in OrdinalObjective.columns

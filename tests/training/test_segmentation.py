@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from acnorm.data.case import Case
 from acnorm.data.patches import Labelled
+from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.training.segmentation import SegmentationObjective
 
 
@@ -31,7 +32,7 @@ def labelled(truth: Tensor, shown: Tensor, within: Tensor | None = None) -> Labe
 
 
 def judged(cases: list[Labelled], classes: int, network: nn.Module) -> dict[str, float]:
-    objective = SegmentationObjective(classes, (8, 8), lambda index: cases[index])
+    objective = SegmentationObjective(classes, IntensityPreprocessing(1, (8, 8)), lambda index: cases[index])
     outcomes = objective.outcome(network, {"index": torch.arange(len(cases))})
     values = objective.judge(outcomes, [Case(str(at), Path("a.png"), 0) for at in range(len(cases))])
     assert tuple(values) == objective.columns
@@ -68,7 +69,9 @@ def test_only_what_lies_within_counts():
 def test_the_loss_falls_with_certainty_about_the_truth_and_has_a_gradient():
     mask = torch.randint(3, (2, 16, 16), generator=torch.Generator().manual_seed(0))
     batch = {"image": mask[:, None].float(), "mask": mask}
-    objective = SegmentationObjective(3, (16, 16), lambda _: pytest.fail("no validation here"))
+    objective = SegmentationObjective(
+        3, IntensityPreprocessing(1, (16, 16)), lambda _: pytest.fail("no validation here")
+    )
     losses = [float(objective.loss(Sure(3, certainty), batch).detach()) for certainty in (0.0, 1.0, 5.0, 20.0)]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] == pytest.approx(0, abs=1e-4)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from acnorm.core.convert import acnorm_layers, convert
-from acnorm.data.segmentation import PreparedSegmentation, load_segmentation
+from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, load_segmentation
 from acnorm.models.sources import build_unet
 from acnorm.training.fit import fit
 from acnorm.training.module import FinetuneModule
@@ -44,7 +44,7 @@ def module_of(discs: PreparedSegmentation, out: Path, *, method: str, **changes:
     network = build_unet("cifar/resnet20", classes=2, channels=1)
     spread_norms(network.module.encoder)
     module = convert(network.module) if method == "acnorm" else network.module
-    objective = SegmentationObjective(2, PATCH, discs.val.labelled)
+    objective = SegmentationObjective(2, IntensityPreprocessing(1, PATCH), discs.val.labelled)
     made = config(out, out=out, learning_rate=0.02, head_rate=3.0, **changes)
     return FinetuneModule(module, network.head, discs, made, objective)
 

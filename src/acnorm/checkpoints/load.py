@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from acnorm.checkpoints.keys import match_names
 from acnorm.checkpoints.read import read_checkpoint
-from acnorm.checkpoints.stem import adapt_stem
+from acnorm.checkpoints.stem import adapt_stem, inflate
 from acnorm.errors import UserError
 
 MINIMUM_SHARE = 0.9
@@ -80,6 +80,8 @@ def load_checkpoint(
 ) -> LoadReport:
     """Load what fits from a checkpoint file into ``model``, in place, and report it.
 
+    2D kernels are inflated to 3D where the network has such (``inflate``).
+
     Args:
         model: the network; the names of its state dict decide what fits.
         path: the checkpoint file.
@@ -143,9 +145,12 @@ def _fit(
     adapted = []
     for name, value in wanted.items():
         found = state.get(name)
+        if found is not None and found.ndim == 4 and value.ndim == 5 and found.shape[2:] == value.shape[2:4]:
+            found = inflate(found, value.shape[4])
+            adapted.append(name)
         if found is not None and name == stem_weight and _differs_in_channels(found, value):
             found = adapt_stem(found, value.shape[1])
-            adapted.append(name)
+            adapted += [] if name in adapted else [name]
         if found is not None and found.shape == value.shape:
             fitting[name] = found
     return fitting, tuple(adapted)

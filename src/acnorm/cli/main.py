@@ -14,6 +14,7 @@ from acnorm.errors import RunError, UserError
 VERBS = {
     "check": "read every image of a data set and report what is wrong with it",
     "rank": "score which of several checkpoints to fine-tune",
+    "tasks": "list the named tasks and the settings that each begins with",
     "finetune": "fine-tune a pretrained network; writes a run folder with a report",
     "report": "write the report of one or several runs",
     "predict": "run a finished run's network on new images",

@@ -128,8 +128,9 @@ def check(data: Path | str, format: str | None = None, *, progress: Progress = i
 
 def _see(case: Case) -> _Seen:
     image = read_image(case)
-    channels, height, width = image.shape
-    return _Seen(case, _digest(image), f"{height}×{width}", channels, bool(image.min() == image.max()))
+    channels, *space = image.shape
+    size = "×".join(map(str, space))
+    return _Seen(case, _digest(image), size, channels, bool(image.min() == image.max()), axes=len(space))
 
 
 def _see_labelled(case: Case, classes: int) -> _Seen:
@@ -257,7 +258,7 @@ def _duplicate(cases: list[Case], collection: Collection) -> Problem:
 
 
 def _volumes(seen: list[_Seen], collection: Collection) -> list[Problem]:
-    """What only label maps and volumes can have wrong."""
+    """What only label maps, and volumes, can have wrong."""
     labelled = [image for image in seen if image.case.mask is not None]
     problems = []
     if labelled and all(image.labels == (0,) for image in labelled):
@@ -269,15 +270,15 @@ def _volumes(seen: list[_Seen], collection: Collection) -> list[Problem]:
             for image in labelled
             if image.labels == (0,)
         ]
-    axes = Counter(image.axes for image in labelled)
+    axes = Counter(image.axes for image in seen)
     if len(axes) > 1:
         usual = axes.most_common(1)[0][0]
         remedy = "keep images and volumes in data sets of their own"
         what = f"has {5 - usual} axes, most have {usual}"
-        problems += [Problem(image.case.where(), what, remedy) for image in labelled if image.axes != usual]
+        problems += [Problem(image.case.where(), what, remedy) for image in seen if image.axes != usual]
     problems += [
         Problem(image.case.where(), "the volume has one slice", "look whether that is right", fatal=False)
-        for image in labelled
+        for image in seen
         if image.axes == 3 and "1" in image.size.split("×")
     ]
     return problems

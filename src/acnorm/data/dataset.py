@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,7 +58,7 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         self.preprocessing = preprocessing
         self.augment = augment
         self.seed = seed
-        size = 4 * preprocessing.channels * preprocessing.size**2
+        size = 4 * math.prod(preprocessing.shape)
         self._cache: list[Tensor] | None = None
         if size * len(self.cases) <= CACHE_BYTES:
             self._cache = [self._read(index) for index in range(len(self.cases))]
@@ -72,7 +73,7 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         label = torch.tensor(self.cases[index].label)
         return {"image": image, "label": label, "index": torch.tensor(index)}
 
-    def fitted(self, index: int) -> Float[Tensor, "channel size size"]:
+    def fitted(self, index: int) -> Float[Tensor, " channel *space"]:
         """The image of one case at its final size, intensities in 0..1."""
         return self._read(index) if self._cache is None else self._cache[index]
 

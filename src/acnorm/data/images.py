@@ -1,4 +1,4 @@
-"""The pixels of one case, whatever kind of file they are in."""
+"""The pixels or voxels of one case, whatever kind of file they are in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from acnorm.data.decoders.pixels import Image
 from acnorm.data.decoders.tiff import read_tiff
 from acnorm.data.problems import fault
 
+VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".dcm", ".dicom")
 
 _PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"P5\n", b"P6\n")
@@ -35,6 +36,8 @@ def read_image(case: Case) -> Image:
     8-bit values are divided by 255 and 16-bit values by 65535. What each kind does with windows, palettes,
     alpha and orientation stands in `acnorm.data.decoders`.
 
+    Volumes (NIfTI, MHA, MHD, NRRD, rows of three axes) come as [1, x, y, z], files with intensities as stored.
+
     Raises `DataError`, one line with the file and the remedy, for anything that cannot be read.
 
     Examples:
@@ -48,7 +51,21 @@ def read_image(case: Case) -> Image:
     """
     if case.index is not None:
         return read_row(case.image, case.index)
+    if is_volume(case.image):
+        from acnorm.data.volumes import read_volume  # which reads 2D images by this file
+
+        return read_volume(case.image).values
     return read_file(case.image)
+
+
+def is_volume(path: Path) -> bool:
+    """Whether a file has the name of a volume.
+
+    Examples:
+        >>> is_volume(Path("scans/1.nii.gz")), is_volume(Path("eyes/1.png"))
+        (True, False)
+    """
+    return path.name.lower().endswith(VOLUMES)
 
 
 def read_file(path: Path) -> Image:
@@ -66,13 +83,13 @@ def read_file(path: Path) -> Image:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file has the name of an image that can be read, or is DICOM without such a name.
+    """Whether a file has the name of an image or volume that can be read, or is DICOM without such a name.
 
     Examples:
         >>> is_image(Path("eyes/1.JPG")), is_image(Path("eyes/notes.txt"))
         (True, False)
     """
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES or is_volume(path):
         return True
     # scanners number their DICOM files (IM000001, 1.2.840...): only then is it worth a look inside
     if path.suffix and not path.suffix[1:].isdigit():

@@ -7,13 +7,17 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from acnorm.data.augment import Augmentation, nothing
 from acnorm.data.case import Case, Collection
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.formats import read_cases
-from acnorm.data.images import read_image
+from acnorm.data.images import is_volume, read_image
 from acnorm.data.preprocessing import Preprocessing, statistics
+from acnorm.data.skipping import read_sound, without_broken
 from acnorm.data.splits import Splits, split_cases
 from acnorm.errors import UserError
 
@@ -45,9 +49,11 @@ def load_data(
     format: str | None = None,
     splits_file: Path | None = None,
     image_size: int | None = None,
+    window: tuple[float, ...] | None = None,
     augment: Augmentation = nothing,
     usual_statistics: Statistics | None = None,
     seed: int = 0,
+    skip_bad: bool = False,
 ) -> PreparedData:
     """Read, split and fit the images of a data set.
 
@@ -55,11 +61,14 @@ def load_data(
         data: as for ``read_cases``.
         format: of the data; found out where not given.
         splits_file: read if it exists, made if not; no file where not given.
-        image_size: height and width to which images are brought, in pixels; as they are where not given.
+        image_size: sides to which images or volumes are brought, in pixels or voxels; as they are where not given.
+        window: lowest and highest intensity of volumes that are not in 0..1; the 0.5 and 99.5 percentiles of the
+            training volumes where not given.
         augment: random change of training images.
         usual_statistics: mean and deviation a channel with which the checkpoint was trained, in 0..1; those of the
             training images where not given or for another number of channels.
         seed: of the splits and the augmentation.
+        skip_bad: leave out images that cannot be read, with a warning each, in the place of refusing the data.
 
     Raises:
         UserError: the data cannot be read or split, images differ in size and no size is given, or it is below 1.
@@ -73,13 +82,21 @@ def load_data(
     """
     if image_size is not None and image_size < 1:
         raise UserError(f"--image-size is {image_size}, must be 1 or more.")
-    collection = read_cases(data, format)
+    collection = read_sound(data, format) if skip_bad else read_cases(data, format)
     if collection.task != "classification":
         raise UserError(f"{data}: holds label maps; give images with one label each.")
+    if skip_bad:
+        collection = without_broken(collection, read_image)
     splits = split_cases(collection, seed=seed, file=splits_file)
     scan = _scan(splits)
     size, channels = _shape(scan, data, image_size)
-    plain = Preprocessing(size=size, channels=channels, mean=(0.0,) * channels, deviation=(1.0,) * channels)
+    plain = Preprocessing(
+        size=size,
+        channels=channels,
+        mean=(0.0,) * channels,
+        deviation=(1.0,) * channels,
+        **_of_volumes(scan, splits, data, window),
+    )
     train = CaseDataset(splits.train, plain, augment, seed)
     mean, deviation = _statistics(usual_statistics, train)
     train.preprocessing = preprocessing = replace(plain, mean=mean, deviation=deviation)
@@ -124,6 +141,26 @@ def _shape(scan: _Scan, data: Path | str, image_size: int | None) -> tuple[int, 
     return image_size or sides.pop(), max(shape[0] for shape in scan.shapes)
 
 
+def _of_volumes(scan: _Scan, splits: Splits, data: Path | str, window: tuple[float, ...] | None) -> dict[str, Any]:
+    """What the preprocessing must know of volumes: that they are some, and which intensities become 0 and 1."""
+    axes = {len(shape) - 1 for shape in scan.shapes}
+    if len(axes) > 1:
+        raise UserError(f"{data}: holds images beside volumes; keep them in data sets of their own.")
+    stored = is_volume(splits.train[0].image)
+    if window is not None and not stored:
+        raise UserError("--window is for volumes, whose intensities have a unit; leave it out for 2D images.")
+    if axes == {2}:
+        return {}
+    if not stored:
+        return {"dimensions": 3}
+    if window is None:
+        voxels = [read_image(case).reshape(-1) for case in splits.train]
+        spread = np.concatenate([values[:: max(1, len(values) // 10_000)] for values in voxels])
+        window = tuple(float(value) for value in np.percentile(spread, (0.5, 99.5)))
+    low, high = window
+    return {"dimensions": 3, "low": round(low, 6), "high": round(high, 6) if high > low else round(low, 6) + 1.0}
+
+
 def _changes(scan: _Scan, size: int, channels: int) -> list[str]:
     """What is done to images on their way, each in one line."""
     told, count = [], len(scan.shapes)
@@ -132,9 +169,9 @@ def _changes(scan: _Scan, size: int, channels: int) -> list[str]:
         told.append(
             f"{len(sides)} of {count} images are brought to {size} px (longer sides {min(sides)} to {max(sides)})"
         )
-    uneven = sum(shape[1] != shape[2] for shape in scan.shapes)
+    uneven = sum(len(set(shape[1:])) > 1 for shape in scan.shapes)
     if uneven:
-        told.append(f"{uneven} of {count} images are filled up to squares")
+        told.append(f"{uneven} of {count} images are filled up to {'squares' if len(scan.shapes[0]) == 3 else 'cubes'}")
     grey = sum(shape[0] != channels for shape in scan.shapes)
     if grey:
         told.append(f"{grey} of {count} images are grey; they are repeated into {channels} channels")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from acnorm.data.cache import CaseCache
 from acnorm.data.case import Case
 from acnorm.data.dataset import CACHE_BYTES, Key
 
@@ -55,6 +56,7 @@ class PatchAugmentation:
 
 PATCH_AUGMENTATIONS = {
     "standard": PatchAugmentation(),
+    "anatomical": PatchAugmentation(mirror=False),
     "flips": PatchAugmentation(degrees=0.0, scale=0.0, light=0.0),
     "none": PatchAugmentation(mirror=False, degrees=0.0, scale=0.0, light=0.0),
 }
@@ -63,7 +65,7 @@ PATCH_AUGMENTATIONS = {
 class PatchDataset(Dataset[dict[str, Tensor]]):
     """Random patches, asked for by (epoch, index); ``per_case`` of them a case and epoch.
 
-    A third of the patches are centred on a voxel of a class that is drawn among those in the case; the others lie
+    A share of the patches is centred on a voxel of a class that is drawn among those in the case; the others lie
     anywhere. Where a patch reaches over the edge, the edge is repeated. All that is random is drawn from (seed, epoch,
     index), so that 0 and 4 workers, or a resumed run, see the same patches.
 
@@ -73,7 +75,9 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
         patch: voxels an axis. Two for volumes of three axes take slices across the third.
         per_case: patches of each case an epoch.
         augment: how far patches are moved.
+        foreground: share of the patches that are centred on a labelled voxel.
         seed: of all that is random.
+        memory: bytes of prepared cases kept in memory; what is beyond is kept in temporary files.
 
     Examples:
         >>> from pathlib import Path
@@ -91,16 +95,18 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
         patch: tuple[int, ...],
         per_case: int = 1,
         augment: PatchAugmentation = PATCH_AUGMENTATIONS["none"],
+        foreground: float = FOREGROUND_SHARE,
         seed: int = 0,
+        memory: int = CACHE_BYTES,
     ) -> None:
         self.cases = tuple(cases)
         self.read = read
         self.patch = patch
         self.per_case = per_case
         self.augment = augment
+        self.foreground = foreground
         self.seed = seed
-        self._cache: dict[int, Labelled] = {}
-        self._cached_bytes = 0
+        self._cache = CaseCache(self._read, budget=memory)
         self._places: dict[int, list[Int[Tensor, "voxel axis"]]] = {}
 
     def __len__(self) -> int:
@@ -124,22 +130,21 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
         return {"image": patch, "mask": labels.round().long(), "index": torch.tensor(at)}
 
     def labelled(self, index: int) -> Labelled:
-        """The whole prepared case; kept in memory while all that is kept stays within 2 GiB."""
-        if index in self._cache:
-            return self._cache[index]
+        """The whole prepared case, from the cache once it was read."""
+        found = self._cache.get(index)
+        return Labelled(found["image"], found["mask"], found.get("within"))
+
+    def _read(self, index: int) -> dict[str, Tensor]:
         case = self.read(self.cases[index])
-        size = case.image.nbytes + case.mask.nbytes
-        if self._cached_bytes + size <= CACHE_BYTES:
-            self._cache[index] = case
-            self._cached_bytes += size
-        return case
+        found = {"image": case.image, "mask": case.mask}
+        return found if case.within is None else found | {"within": case.within}
 
     def _start(self, index: int, mask: Tensor, draw: np.random.Generator) -> list[int]:
         """The first voxel of a patch before it is moved, on every axis of the case."""
         sides = [*self.patch, *[1] * (mask.ndim - len(self.patch))]
         free = [size - side for size, side in zip(mask.shape, sides, strict=True)]
         anywhere = [int(draw.integers(extra + 1)) if extra > 0 else extra // 2 for extra in free]
-        if draw.random() >= FOREGROUND_SHARE:
+        if draw.random() >= self.foreground:
             return anywhere
         if index not in self._places:
             self._places[index] = _places(mask)

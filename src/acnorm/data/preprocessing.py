@@ -1,4 +1,4 @@
-"""From an image as read to the tensor that the network takes: size, channels, intensities."""
+"""From an image or volume as read to the tensor that a classifier takes: size, channels, intensities."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from torch.nn import functional
 class Preprocessing:
     """Bring an image in 0..1 to ``channels`` × ``size`` × ``size`` with mean 0 and deviation 1 a channel.
 
-    The aspect is kept: the longer side fits ``size`` and the rest is filled with zeros (before normalising).
+    The aspect is kept: the longer side fits ``size`` and the rest is filled with zeros (before normalising). Volumes
+    become cubes; their intensities are first brought from ``low`` to ``high`` to 0..1.
 
     Args:
-        size: height and width of the result in pixels.
+        size: of every side of the result, in pixels or voxels.
         channels: 1 or 3; grey images are repeated into 3, colour images averaged into 1.
         mean: a value a channel, in 0..1.
         deviation: a value a channel, in 0..1.
+        dimensions: 2 or 3.
+        low, high: intensities of volumes that become 0 and 1; those beyond are cut. None where they are in 0..1.
 
     Examples:
         >>> prepare = Preprocessing(size=32, channels=3, mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5))
@@ -36,23 +39,29 @@ class Preprocessing:
     channels: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    dimensions: int = 2
+    low: float | None = None
+    high: float | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[channel, size, size], of what the network takes."""
-        return self.channels, self.size, self.size
+        """[channel, size, size] or [channel, size, size, size], of what the network takes."""
+        return self.channels, *(self.size,) * self.dimensions
 
-    def __call__(self, image: NDArray[np.float32]) -> Float[Tensor, "channel size size"]:
-        """Prepare one image [channel, height, width]."""
+    def __call__(self, image: NDArray[np.float32]) -> Float[Tensor, " channel *space"]:
+        """Prepare one image [channel, height, width], or volume [channel, x, y, z]."""
         return self.normalise(self.fit(image))
 
-    def fit(self, image: NDArray[np.float32]) -> Float[Tensor, "channel size size"]:
-        """Size and channels only; intensities stay in 0..1."""
+    def fit(self, image: NDArray[np.float32]) -> Float[Tensor, " channel *space"]:
+        """Size and channels only; intensities are in 0..1."""
+        if self.low is not None and self.high is not None:
+            image = ((image - self.low) / (self.high - self.low)).clip(0, 1).astype(np.float32)
         return fit_image(torch.from_numpy(np.ascontiguousarray(image)), self.size, self.channels)
 
-    def normalise(self, image: Float[Tensor, "channel size size"]) -> Float[Tensor, "channel size size"]:
+    def normalise(self, image: Float[Tensor, " channel *space"]) -> Float[Tensor, " channel *space"]:
         """Intensities only."""
-        return (image - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.deviation)[:, None, None]
+        each = (-1, *(1,) * (image.ndim - 1))
+        return (image - torch.tensor(self.mean).view(each)) / torch.tensor(self.deviation).view(each)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -62,30 +71,35 @@ class Preprocessing:
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """The inverse of ``to_dict``."""
         mean, deviation = tuple(values["mean"]), tuple(values["deviation"])
-        return cls(size=values["size"], channels=values["channels"], mean=mean, deviation=deviation)
+        of_volumes = {name: values[name] for name in ("dimensions", "low", "high") if values.get(name) is not None}
+        return cls(size=values["size"], channels=values["channels"], mean=mean, deviation=deviation, **of_volumes)
 
 
-def fit_image(
-    image: Float[Tensor, "source height width"], size: int, channels: int
-) -> Float[Tensor, "channel size size"]:
-    """Resize the longer side to ``size``, fill up to a square with zeros, and change the channels.
+def fit_image(image: Float[Tensor, " source *space"], size: int, channels: int) -> Float[Tensor, " channel *fitted"]:
+    """Resize the longest side to ``size``, fill up to a square or cube with zeros, and change the channels.
 
     Examples:
         >>> fit_image(torch.ones(3, 10, 20), size=10, channels=1).sum()
         tensor(50.)
     """
     if image.shape[0] != channels:
-        image = image.expand(channels, -1, -1) if image.shape[0] == 1 else image.mean(dim=0, keepdim=True)
-    height, width = image.shape[1:]
-    longer = max(height, width)
-    if longer != size:
-        height, width = max(1, round(height * size / longer)), max(1, round(width * size / longer))
-        image = functional.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0]
-    top, left = (size - height) // 2, (size - width) // 2
-    return functional.pad(image, (left, size - width - left, top, size - height - top))
+        image = image.expand(channels, *image.shape[1:]) if image.shape[0] == 1 else image.mean(dim=0, keepdim=True)
+    sides = list(image.shape[1:])
+    longest = max(sides)
+    if longest != size:
+        sides = [max(1, round(side * size / longest)) for side in sides]
+        if len(sides) == 2:
+            image = functional.interpolate(image[None], sides, mode="bilinear", antialias=True)[0]
+        else:  # which has no filter against aliasing: the mean over blocks first, where it shrinks
+            shrink = max(1, longest // size)
+            blocks = functional.avg_pool3d(image[None], shrink, ceil_mode=True, count_include_pad=False)
+            image = functional.interpolate(blocks, sides, mode="trilinear")[0]
+    before = [(size - side) // 2 for side in sides]
+    margins = [(first, size - side - first) for first, side in zip(before, sides, strict=True)]
+    return functional.pad(image, [margin for pair in reversed(margins) for margin in pair])
 
 
-def statistics(images: Sequence[Float[Tensor, "channel size size"]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(images: Sequence[Float[Tensor, " channel *space"]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation a channel over all pixels of ``images``; a constant channel gets 1.
 
     Examples:

@@ -7,21 +7,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset
 
 from acnorm.data.case import Case, Collection
-from acnorm.data.dataset import Key
+from acnorm.data.dataset import CACHE_BYTES, Key
 from acnorm.data.formats import read_cases
-from acnorm.data.patches import PATCH_AUGMENTATIONS, Labelled, PatchAugmentation, PatchDataset
+from acnorm.data.patches import (
+    FOREGROUND_SHARE,
+    PATCH_AUGMENTATIONS,
+    Labelled,
+    PatchAugmentation,
+    PatchDataset,
+)
+from acnorm.data.skipping import read_sound, without_broken
 from acnorm.data.splits import Splits, split_cases
-from acnorm.data.volumes import read_labelled
+from acnorm.data.volumes import Volume, read_labelled
 from acnorm.errors import UserError
 
 logger = logging.getLogger("acnorm")
@@ -38,6 +46,8 @@ class IntensityPreprocessing:
         patch: voxels an axis that the network takes at once.
         low, high: to which values are clipped, one a channel; None clips nothing.
         mean, deviation: that are taken off and divided by, one a channel; None takes those of each case.
+        spacing: millimetres an axis to which volumes are resampled; None leaves all as they are, 0 an axis.
+        flips: whether predictions are averaged over mirror images.
 
     Examples:
         >>> prepare = IntensityPreprocessing(1, (64, 64), low=(-100.0,), high=(200.0,), mean=(50.0,), deviation=(50.0,))
@@ -51,6 +61,8 @@ class IntensityPreprocessing:
     high: tuple[float, ...] | None = None
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
+    spacing: tuple[float, ...] | None = None
+    flips: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,6 +79,13 @@ class IntensityPreprocessing:
         prepared = (values - mean[:, None]) / np.where(deviation > 0, deviation, 1.0)[:, None]
         return torch.from_numpy(prepared.reshape(image.shape).astype(np.float32))
 
+    def volume(self, volume: Volume) -> Float[Tensor, " channel *space"]:
+        """Prepare an image with its spacing: intensities, then resampled where that is asked for."""
+        image = self(volume.values)
+        if self.spacing is None or volume.spacing is None:
+            return image
+        return resample(image, _shape_at(image.shape[1:], volume.spacing, self.spacing))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
@@ -74,9 +93,32 @@ class IntensityPreprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IntensityPreprocessing:
         """The inverse of ``to_dict``."""
-        parts = ("low", "high", "mean", "deviation")
-        given = {name: None if values[name] is None else tuple(values[name]) for name in parts}
-        return cls(channels=int(values["channels"]), patch=tuple(values["patch"]), **given)
+        parts = ("low", "high", "mean", "deviation", "spacing")
+        given = {name: None if values.get(name) is None else tuple(values[name]) for name in parts}
+        flips = bool(values.get("flips", False))
+        return cls(channels=int(values["channels"]), patch=tuple(values["patch"]), flips=flips, **given)
+
+
+def resample(
+    values: Float[Tensor, " channel *space"], shape: Sequence[int], *, labels: bool = False
+) -> Float[Tensor, " channel *space"]:
+    """Bring an image, probabilities or (by the nearest) labels to another number of voxels on the same ground.
+
+    Examples:
+        >>> resample(torch.tensor([[[0.0, 1.0, 2.0, 3.0]]]), (1, 2))
+        tensor([[[0.5000, 2.5000]]])
+    """
+    if tuple(values.shape[1:]) == tuple(shape):
+        return values
+    mode = "nearest-exact" if labels else ("bilinear" if values.ndim == 3 else "trilinear")
+    return functional.interpolate(values[None].float(), size=list(shape), mode=mode)[0].to(values.dtype)
+
+
+def _shape_at(shape: Sequence[int], spacing: Sequence[float], wanted: Sequence[float]) -> tuple[int, ...]:
+    return tuple(
+        max(1, round(count * own / other)) if other else count
+        for count, own, other in zip(shape, spacing, wanted, strict=True)
+    )
 
 
 class WholeCases(Dataset[dict[str, Tensor]]):
@@ -85,6 +127,7 @@ class WholeCases(Dataset[dict[str, Tensor]]):
     Args:
         cases: the cases.
         read: as that of ``PatchDataset``.
+        memory: as that of ``PatchDataset``.
 
     Examples:
         >>> whole = Labelled(torch.ones(1, 2, 2), torch.ones(2, 2))
@@ -93,9 +136,9 @@ class WholeCases(Dataset[dict[str, Tensor]]):
         ({'index': tensor(0)}, torch.Size([1, 2, 2]))
     """
 
-    def __init__(self, cases: Sequence[Case], read: Any) -> None:
+    def __init__(self, cases: Sequence[Case], read: Any, *, memory: int = CACHE_BYTES) -> None:
         self.cases = tuple(cases)
-        self._patches = PatchDataset(cases, read, patch=(1, 1))
+        self._patches = PatchDataset(cases, read, patch=(1, 1), memory=memory)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -138,8 +181,14 @@ def load_segmentation(
     patch_size: int | None = None,
     slices: bool = False,
     per_case: int = 1,
+    foreground: float = FOREGROUND_SHARE,
+    spacing: tuple[float, ...] | Literal["median"] | None = None,
+    window: tuple[float, ...] | None = None,
+    flips: bool = False,
     augment: PatchAugmentation = PATCH_AUGMENTATIONS["none"],
     seed: int = 0,
+    memory: int = CACHE_BYTES,
+    skip_bad: bool = False,
 ) -> PreparedSegmentation:
     """Read and split label maps, and learn from the training cases how intensities are brought to the network.
 
@@ -154,11 +203,19 @@ def load_segmentation(
         patch_size: sides of the training patches in voxels; 128 in 2D and 64 in 3D where not given.
         slices: take volumes slice by slice.
         per_case: patches of each case an epoch.
+        foreground: share of the patches that are centred on a labelled voxel.
+        spacing: millimetres to which volumes are resampled, one for all axes or one an axis (slice by slice: of the
+            first two, the third stays), or "median" for the median of the training cases.
+        window: lowest and highest intensity of volumes, in the place of the percentiles.
+        flips: whether predictions are to be averaged over mirror images.
         augment: how far training patches are moved.
         seed: of the splits, the patches and the augmentation.
+        memory: bytes of prepared cases kept in memory, half of it for training.
+        skip_bad: leave out cases that cannot be read, with a warning each, in the place of refusing the data.
 
     Raises:
-        UserError: the data cannot be read or split, hold no label maps, or training cases differ in channels or axes.
+        UserError: the data cannot be read or split, hold no label maps, training cases differ in channels or axes, or
+            a spacing or window does not fit them.
 
     Examples:
         >>> load_segmentation("nowhere")
@@ -166,16 +223,24 @@ def load_segmentation(
             ...
         acnorm.data.problems.DataError: nowhere: no such file or folder; check the path
     """
-    collection = read_cases(data, format)
+    collection = read_sound(data, format) if skip_bad else read_cases(data, format)
     if collection.task != "segmentation":
         raise UserError(f"{data}: holds no label maps; give data in nnU-Net's layout, or images beside masks.")
-    splits = split_cases(collection, seed=seed, file=splits_file)
     classes = len(collection.classes)
-    learnt, axes = _learn(splits.train, classes, collection.modality)
+    if skip_bad:
+        collection = without_broken(collection, lambda case: read_labelled(case, classes))
+    splits = split_cases(collection, seed=seed, file=splits_file)
+    learnt = _learn(splits.train, classes)
+    axes = learnt.axes
     sides = 2 if slices else axes
-    patch = (patch_size or _PATCH_SIZES[sides],) * sides
-    preprocessing = replace(learnt, patch=patch)
-    read = partial(_prepared, classes=classes, preprocessing=preprocessing)
+    preprocessing = replace(
+        learnt.preprocessing(collection.modality, window),
+        patch=(patch_size or _PATCH_SIZES[sides],) * sides,
+        spacing=_common_spacing(spacing, learnt.spacings, axes, sides),
+        flips=flips,
+    )
+    patches = partial(_prepared, classes=classes, preprocessing=preprocessing, whole=False)
+    whole = partial(_prepared, classes=classes, preprocessing=preprocessing, whole=True)
     warnings = tuple(problem.line() for problem in collection.notes)
     for warning in warnings:
         logger.warning("%s", warning)
@@ -184,50 +249,101 @@ def load_segmentation(
         splits,
         preprocessing,
         axes,
-        train=PatchDataset(splits.train, read, patch=patch, per_case=per_case, augment=augment, seed=seed),
-        val=WholeCases(splits.val, read),
-        test=WholeCases(splits.test, read),
+        train=PatchDataset(
+            splits.train,
+            patches,
+            patch=preprocessing.patch,
+            per_case=per_case,
+            augment=augment,
+            foreground=foreground,
+            seed=seed,
+            memory=memory // 2,
+        ),
+        val=WholeCases(splits.val, whole, memory=memory // 4),
+        test=WholeCases(splits.test, whole, memory=memory // 4),
         warnings=warnings,
     )
 
 
-def _prepared(case: Case, *, classes: int, preprocessing: IntensityPreprocessing) -> Labelled:
+def _prepared(case: Case, *, classes: int, preprocessing: IntensityPreprocessing, whole: bool) -> Labelled:
+    """A case ready for the network; its labels stay on their own grid where the case is to be measured whole."""
     found = read_labelled(case, classes)
+    image, mask = preprocessing.volume(found.image), torch.from_numpy(found.mask)
     within = None if found.within is None else torch.from_numpy(found.within)
-    return Labelled(preprocessing(found.image.values), torch.from_numpy(found.mask), within)
+    if not whole:
+        mask = resample(mask[None], image.shape[1:], labels=True)[0]
+    return Labelled(image, mask, within)
 
 
-def _learn(cases: Sequence[Case], classes: int, modality: str | None) -> tuple[IntensityPreprocessing, int]:
-    """The preprocessing that the training cases ask for, and their axes."""
-    sums, labelled, axes, channels = [], [], set(), set()
+@dataclass(frozen=True)
+class _Learnt:
+    """What the training cases tell: their channels and axes, moments by case, labelled voxels, and spacings."""
+
+    channels: int
+    axes: int
+    moments: NDArray[np.float64]
+    voxels: NDArray[np.float32]
+    spacings: tuple[tuple[float, ...], ...]
+
+    def preprocessing(self, modality: str | None, window: tuple[float, ...] | None) -> IntensityPreprocessing:
+        """The preprocessing that they ask for."""
+        if self.axes == 2:
+            if window is not None:
+                raise UserError("--window is for volumes, whose intensities have a unit; leave it out for 2D images.")
+            means, variances = np.moveaxis(self.moments, -1, 0)
+            mean = means.mean(axis=0)
+            deviation = np.sqrt(variances.mean(axis=0) + means.var(axis=0))
+            return IntensityPreprocessing(self.channels, (), mean=_rounded(mean), deviation=_rounded(deviation))
+        if not self.voxels.shape[1]:
+            raise UserError("no training case has a labelled voxel; see acnorm check.")
+        low, high = np.percentile(self.voxels, _CLIP, axis=1)
+        if window is not None:
+            low, high = (np.full(self.channels, value) for value in window)
+        bounds = _rounded(low), _rounded(high)
+        if (modality or "").upper() != "CT":
+            return IntensityPreprocessing(self.channels, (), *bounds)
+        inside = np.clip(self.voxels, low[:, None], high[:, None])
+        return IntensityPreprocessing(
+            self.channels, (), *bounds, _rounded(inside.mean(axis=1)), _rounded(inside.std(axis=1))
+        )
+
+
+def _learn(cases: Sequence[Case], classes: int) -> _Learnt:
+    moments, labelled, axes, channels, spacings = [], [], set(), set(), []
     for case in cases:
         found = read_labelled(case, classes)
         values = found.image.values
         axes.add(values.ndim - 1)
         channels.add(len(values))
         counted = values.reshape(len(values), -1) if found.within is None else values[:, found.within]
-        sums.append(np.stack((counted.mean(axis=1), counted.astype(np.float64).var(axis=1)), axis=1))
+        moments.append(np.stack((counted.mean(axis=1), counted.astype(np.float64).var(axis=1)), axis=1))
         inside = values[:, found.mask > 0]
         labelled.append(inside[:, :: max(1, inside.shape[1] // 10_000)])
+        if found.image.spacing is not None:
+            spacings.append(found.image.spacing)
     if len(channels) > 1 or len(axes) > 1:
         raise UserError(
             f"training cases differ in channels ({_listed(channels)}) or axes ({_listed(axes)}); see acnorm check."
         )
-    count = channels.pop()
-    if axes == {2}:
-        means, variances = np.moveaxis(np.stack(sums), -1, 0)
-        mean = means.mean(axis=0)
-        deviation = np.sqrt(variances.mean(axis=0) + means.var(axis=0))
-        return IntensityPreprocessing(count, (), mean=_rounded(mean), deviation=_rounded(deviation)), 2
-    voxels = np.concatenate(labelled, axis=1)
-    if not voxels.shape[1]:
-        raise UserError("no training case has a labelled voxel; see acnorm check.")
-    low, high = np.percentile(voxels, _CLIP, axis=1)
-    if (modality or "").upper() != "CT":
-        return IntensityPreprocessing(count, (), _rounded(low), _rounded(high)), 3
-    inside = np.clip(voxels, low[:, None], high[:, None])
-    mean, deviation = _rounded(inside.mean(axis=1)), _rounded(inside.std(axis=1))
-    return IntensityPreprocessing(count, (), _rounded(low), _rounded(high), mean, deviation), 3
+    return _Learnt(channels.pop(), axes.pop(), np.stack(moments), np.concatenate(labelled, axis=1), tuple(spacings))
+
+
+def _common_spacing(
+    asked: tuple[float, ...] | Literal["median"] | None, spacings: Sequence[tuple[float, ...]], axes: int, sides: int
+) -> tuple[float, ...] | None:
+    """Millimetres an axis to which every case is brought; None where all stay as they are."""
+    if asked is None or (not spacings and asked == "median"):
+        return None
+    if not spacings:
+        raise UserError("--spacing is for volumes, whose files tell theirs; leave it out for 2D images.")
+    median = tuple(float(value) for value in np.median(np.array(spacings), axis=0))
+    if asked == "median":
+        wanted = median
+    elif len(asked) in (1, axes):
+        wanted = asked * axes if len(asked) == 1 else asked
+    else:
+        raise UserError(f"--spacing has {len(asked)} numbers; give one, or one for each of {axes} axes.")
+    return (*wanted[:2], 0.0) if sides < axes else wanted
 
 
 def _rounded(values: NDArray[np.floating[Any]]) -> tuple[float, ...]:

@@ -198,6 +198,9 @@ def _write_fundus(
     Image.fromarray(colours).save(folder / "images" / f"{name}_{part}.tif")
     Image.fromarray(labels * 255).save(folder / "1st_manual" / f"{name}_manual1.gif")
     Image.fromarray(within.astype(np.uint8) * 255).save(folder / "mask" / f"{name}_{part}_mask.gif")
+    if part == "test":  # a second observer, who draws a pixel lower
+        (folder / "2nd_manual").mkdir(exist_ok=True)
+        Image.fromarray(np.roll(labels, 1, axis=0) * 255).save(folder / "2nd_manual" / f"{name}_manual2.gif")
 
 
 def _about(modality: str, *classes: str) -> dict[str, object]:

@@ -167,7 +167,8 @@ def _tied(candidates: Sequence[Candidate]) -> tuple[str, ...]:
 def _network(model: str, data: PreparedData, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_network(model, classes=len(data.collection.classes), channels=data.preprocessing.channels)
+        prepare, classes = data.preprocessing, len(data.collection.classes)
+        return build_network(model, classes=classes, channels=prepare.channels, dimensions=prepare.dimensions)
 
 
 def _load(network: Network, name: str, minimum_share: float) -> LoadReport:

@@ -68,7 +68,16 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None) -> Figure:
     figure, (loss, metric, rate) = sheet(3.1, columns=3)
     for axis, title, columns in (
         (loss, "Loss", {"train_loss": "training", "val_loss": "validation"}),
-        (metric, "Validation metrics", {"val_macro_auc": "macro AUC", "val_accuracy": "accuracy", "val_dice": "Dice"}),
+        (
+            metric,
+            "Validation metrics",
+            {
+                "val_macro_auc": "macro AUC",
+                "val_accuracy": "accuracy",
+                "val_dice": "Dice",
+                "val_quadratic_kappa": "quadratic kappa",
+            },
+        ),
         (rate, "Learning rate", {"learning_rate": "_unnamed"}),
     ):
         axis.set_title(title)

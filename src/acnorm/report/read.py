@@ -23,13 +23,24 @@ from acnorm.report.records import (
     NameGroup,
     Results,
     Run,
+    Slice,
     SplitResult,
+    StatisticsGap,
 )
 from acnorm.report.thumbnail import thumbnail
 
 Record = TypeVar("Record")
 GROUPS = ("loaded", "adapted", "missing", "unexpected")
-CURVES = ("epoch", "learning_rate", "train_loss", "val_loss", "val_macro_auc", "val_accuracy", "val_dice")
+CURVES = (
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "val_loss",
+    "val_macro_auc",
+    "val_accuracy",
+    "val_dice",
+    "val_quadratic_kappa",
+)
 CASE_COLUMNS = ("split", "id", "label", "prediction", "loss", "probability_0")
 REMEDY = "run it again, or move that file away to leave its section out"
 
@@ -186,6 +197,11 @@ def _results(raw: Any) -> Results:
             cases=int(split["cases"]),
             patients=_whole(split.get("patients")),
             metrics={key: _metric(metric) for key, metric in split["metrics"].items()},
+            absent={str(name): int(count) for name, count in split.get("absent", {}).items()},
+            observer={
+                key: _metric(metric)
+                for key, metric in (split.get("second_observer") or {"metrics": {}})["metrics"].items()
+            },
         )
         for name, split in raw["splits"].items()
     }
@@ -201,6 +217,7 @@ def _results(raw: Any) -> Results:
         trainable=_whole(parameters.get("trainable")),
         total=_whole(parameters.get("total")),
         task=str(raw.get("task", "classification")),
+        gap=_gap(raw.get("statistics_gap")),
     )
 
 
@@ -273,9 +290,23 @@ def _examples(raw: Any, folder: Path, classes: Sequence[str]) -> tuple[Example, 
                 image=image,
                 small=small,
                 score=_real(entry.get("score")),
+                slices=_slices(entry, folder),
             )
         )
     return tuple(examples)
+
+
+def _slices(entry: Mapping[str, Any], folder: Path) -> tuple[Slice, ...]:
+    shown = []
+    for part in sorted(entry.get("slices", ()), key=lambda part: int(part["slice"])):
+        image, _ = thumbnail(folder, str(part["image"]))
+        if image is not None:
+            shown.append(Slice(int(part["slice"]), image, first=part["image"] == entry["image"]))
+    return tuple(shown)
+
+
+def _gap(raw: Any) -> StatisticsGap | None:
+    return None if raw is None else StatisticsGap(float(raw["loss_batch"]), float(raw["loss_running"]))
 
 
 def _acnorm(raw: Any, folder: Path) -> ACNormFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -35,11 +35,24 @@ class Metric:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What was measured on one split."""
+    """What was measured on one split.
+
+    Of label maps, `absent` tells in how many cases each class is absent, and `observer` how a second observer agrees.
+    """
 
     cases: int
     patients: int | None
     metrics: Mapping[str, Metric]
+    absent: Mapping[str, int] = field(default_factory=dict)
+    observer: Mapping[str, Metric] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StatisticsGap:
+    """Mean loss over the same training batches with the norm statistics of each batch, and with the running ones."""
+
+    batch: float
+    running: float
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class Results:
     trainable: int | None
     total: int | None
     task: str = "classification"
+    gap: StatisticsGap | None = None
 
 
 @dataclass(frozen=True)
@@ -100,10 +114,19 @@ class LoadFacts:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """One slice of a volume as a `data:` URI; `level` is its number from below, `first` whether it is shown first."""
+
+    level: int
+    image: str
+    first: bool
+
+
+@dataclass(frozen=True)
 class Example:
     """One case shown as an image; `probability` is that of its true class, `image` a `data:` URI.
 
-    Of a label map, `score` is its Dice, and there is no label.
+    Of a label map, `score` is its Dice, and there is no label; of a volume, `slices` are shown, `image` first.
     """
 
     id: str
@@ -115,6 +138,7 @@ class Example:
     image: str | None
     small: bool
     score: float | None = None
+    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from acnorm.report.records import Metric, Run
+from acnorm.data.tasks import TASKS
+from acnorm.report.records import Metric, Run, SplitResult, StatisticsGap
 
 METRIC_NAMES = {
     "macro_auc": "Macro AUC",
@@ -12,6 +13,7 @@ METRIC_NAMES = {
     "macro_f1": "Macro F1",
     "brier": "Brier score",
     "expected_calibration_error": "Calibration error",
+    "sensitivity_at_specificity_90": "Sensitivity at 90 % specificity",
 }
 MEASURE_NAMES = {
     "dice": "Dice",
@@ -20,7 +22,15 @@ MEASURE_NAMES = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "volume_error": "Volume error",
+    "auc": "AUC",
+    "cldice": "clDice",
+    "global_dice": "Dice over all cases",
+    "lesion_recall": "Lesions detected",
+    "lesion_f1": "Lesion F1",
+    "false_lesions": "False lesions a case",
+    "ejection_fraction_error": "Ejection-fraction error",
 }
+GAP = 1.2  # of the two losses, from which it is told
 MOST_HEADLINES = 4
 HEADLINES = ("macro_auc", "balanced_accuracy", "accuracy", "quadratic_kappa")
 METHOD_NAMES = {"acnorm": "AC-Norm", "vanilla": "plain fine-tuning"}
@@ -40,10 +50,12 @@ def metric_name(key: str) -> str:
     """
     if key == "dice":
         return "Mean Dice"
+    if key in METRIC_NAMES:
+        return METRIC_NAMES[key]
     for measure, name in MEASURE_NAMES.items():  # of one class of a label map
         if key.startswith(f"{measure}_"):
             return f"{name} {key.removeprefix(f'{measure}_')}"
-    return METRIC_NAMES.get(key, key.replace("_", " ").capitalize())
+    return key.replace("_", " ").capitalize()
 
 
 def subject(run: Run) -> str:
@@ -76,7 +88,12 @@ def headline(run: Run) -> list[tuple[str, Metric]]:
         return []
     metrics = next((run.results.splits[split].metrics for split in ("test", "val") if split in run.results.splits), {})
     chosen = [key for key in HEADLINES if key in metrics]
-    if run.segments:
+    wanted = TASKS[str(run.config.get("task"))].headline if run.config.get("task") in TASKS else ()
+    if wanted:
+        chosen = [
+            key for start in wanted for key in metrics if key == start or (start[-1] == "_" and key.startswith(start))
+        ]
+    elif run.segments:
         several = sum(key.startswith("dice_") for key in metrics) > 1
         chosen = [key for key in metrics if key.startswith("dice_") or (several and key == "dice")]
         chosen += [key for key in metrics if key.startswith("hd95_")]
@@ -131,6 +148,20 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def waiting(run: Run) -> float | None:
+    """The share of the epochs' time that was spent waiting for data; None where it was not measured.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> waiting(Run(Path("a"), {}, None, None, None, None, None, (), None)) is None
+        True
+    """
+    if run.history is None or not {"seconds", "waiting"} <= set(run.history.columns):
+        return None
+    total = float(run.history["seconds"].sum())
+    return float(run.history["waiting"].sum()) / total if total > 0 else None
+
+
 def cautions(run: Run) -> list[str]:
     """What the reader must know before believing the figures, most important first."""
     return [*_about_results(run), *_about_checkpoint(run), *_about_data(run)]
@@ -150,10 +181,31 @@ def _about_results(run: Run) -> list[str]:
             if metric.value is None:
                 reason = metric.reason or "no reason was recorded"
                 told.append(f"{metric_name(key)} is undefined on the {SPLIT_NAMES.get(name, name)} split: {reason}.")
+        told += _about_absent(name, split)
+    told += _about_statistics(results.gap)
     last = None if run.history is None else int(run.history["epoch"].max())
     if last is not None and last > 1 and results.best_epoch == last:
         told.append("The last epoch was the best: longer training may give more.")
     return told
+
+
+def _about_absent(name: str, split: SplitResult) -> list[str]:
+    return [
+        f"{region} is absent from {count} of {split.cases} {SPLIT_NAMES.get(name, name)} cases: Dice there is 1 where "
+        "nothing was found, else 0."
+        for region, count in split.absent.items()
+        if count
+    ]
+
+
+def _about_statistics(gap: StatisticsGap | None) -> list[str]:
+    if gap is None or gap.running <= GAP * gap.batch:
+        return []
+    return [
+        f"The loss on training batches is {gap.running:.3g} with running norm statistics and {gap.batch:.3g} with "
+        "those of each batch: the network trains well and answers badly. Try larger batches or patches, or "
+        "--norm-statistics frozen or reestimated."
+    ]
 
 
 def _about_checkpoint(run: Run) -> list[str]:

@@ -38,6 +38,7 @@ class Page:
     shown_split: str
     without_curve: list[str]
     correlation_layer: str
+    waiting: float | None
     pictures: dict[str, Markup]
 
 
@@ -113,6 +114,7 @@ def _page(run: Run, name: str, anchor: str) -> Page:
         shown_split=shown,
         without_curve=[name for index, name in enumerate(classes) if index not in present],
         correlation_layer="" if layer is None else layer.name,
+        waiting=summary.waiting(run),
         pictures={key: Markup(with_prefix(svg, f"{anchor}-{key}")) for key, svg in pictures.items()},
     )
 
@@ -125,7 +127,11 @@ def _run_pictures(run: Run) -> dict[str, str]:
         best = None if run.results is None else run.results.best_epoch
         pictures["curves"] = figures.learning_curves(run.history, best)
     if run.results is not None:
-        drawn = _intervals({name: split.metrics for name, split in run.results.splits.items()})
+        rows = {name: split.metrics for name, split in run.results.splits.items()}
+        rows |= {
+            f"second observer ({name})": split.observer for name, split in run.results.splits.items() if split.observer
+        }
+        drawn = _intervals(rows)
         pictures |= {} if drawn is None else {"intervals": drawn}
     if run.scores is not None and run.classes[1:]:
         pictures["scores"] = figures.case_scores(run.scores, run.classes[1:])

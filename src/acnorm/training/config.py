@@ -10,7 +10,9 @@ from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
 
 # Settings that may differ between a run and its resumption: they do not change the result.
-NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers")
+NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers", "memory")
+MEASURES = ("auc", "cldice", "lesions", "global_dice", "ejection_fraction")
+NORM_STATISTICS = ("train", "frozen", "reestimated")
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "64-true", "16-true", "bf16-true", "16", "32", "64", "bf16")
 
 
@@ -25,15 +27,31 @@ class FinetuneConfig:
         out: folder of the run; must be new or empty unless --resume or --overwrite is given.
         weights: the pretrained checkpoint; without it training starts from random weights.
         method: "acnorm" or "vanilla".
+        task: a named task, such as "vessel-segmentation", whose settings stand where no others are given; see
+            `acnorm tasks`. "classification" or "segmentation" where not given, as the data are.
         format: of the data; found out where not given.
         splits: file with the split of each case; made there if it does not exist.
-        image_size: height and width in pixels to which images are brought; as they are where not given. Not for label
-            maps, which keep the size of their images.
+        image_size: sides in pixels or voxels to which images and volumes are brought; as they are where not given. Not
+            for label maps, which keep the size of their images.
         patch_size: of label maps, sides of the training patches in voxels, at least 8; 128 in 2D and 64 in 3D where not
             given.
         patches_per_case: of label maps, patches of each case an epoch.
         slices: of label maps, take volumes slice by slice with a 2D network.
-        augment: "standard" (mirror, small rotations, scalings, shifts), "flips" or "none".
+        foreground_share: of label maps, share of the patches that are centred on a labelled voxel.
+        spacing: of volumes, millimetres between voxels to which they are resampled: one number, one an axis with commas
+            between, or "median" for the median of the training cases; as they are where not given.
+        window: of volumes, lowest and highest intensity with a comma between, such as --window=-100,400; the 0.5 and
+            99.5 percentiles of training voxels (labelled ones, of label maps) where not given.
+        nested: labels are nested, as a tumour in its liver: each region is measured with those of higher labels in it.
+        measures: of label maps, further measures with commas between: auc, cldice, lesions, global_dice,
+            ejection_fraction; "lesions:tumour" or "lesions:2" measures the class tumour, number 2, alone.
+        test_time_flips: of label maps, average predictions over mirror images (4 times the work in 2D, 8 in 3D).
+        ordinal: classes are grades in order: trained with a loss that knows it, judged by quadratic kappa.
+        augment: "standard" (mirror, small rotations, scalings, shifts), "anatomical" (the same without mirroring),
+            "flips" or "none".
+        norm_statistics: of the encoder's BatchNorm layers: "train" (those of each batch, as always), "frozen" (the
+            checkpoint's, for batches that are too small) or "reestimated" (as "train", and taken anew over the training
+            data before the results).
         epochs: passes over the training cases.
         batch_size: cases a step and device.
         accumulate: batches whose gradients are added up for one optimiser step.
@@ -41,12 +59,13 @@ class FinetuneConfig:
         head_rate: learning rate of the new head as a multiple of that of the rest.
         momentum: of SGD (Nesterov).
         weight_decay: of all parameters.
-        patience: stop after this many epochs without a better validation metric (macro AUC; Dice of label maps); never
-            where not given.
+        patience: stop after this many epochs without a better validation metric (macro AUC, quadratic kappa of grades,
+            Dice of label maps); never where not given.
         minimum_share: least share of the encoder's parameters that must load from the checkpoint.
         bootstrap: resamples for the 95 % intervals of the metrics.
         seed: of everything random.
         workers: processes that read images; any number gives the same run.
+        memory: GiB of prepared cases kept in memory; those beyond are kept in temporary files (label maps alone).
         accelerator: "auto", "cpu", "gpu", "mps", as Lightning's.
         devices: "auto" or a number, as Lightning's.
         nodes: number of machines.
@@ -55,6 +74,7 @@ class FinetuneConfig:
         acnorm: settings of the method AC-Norm.
         resume: go on with the run in out from its last finished epoch.
         overwrite: delete the run in out first.
+        skip_bad: leave out cases that are broken, and list them in the report, in the place of refusing the data.
 
     Raises:
         UserError: values that cannot be, all in one line.
@@ -73,12 +93,22 @@ class FinetuneConfig:
     out: str
     weights: str | None = None
     method: str = "acnorm"
+    task: str | None = None
     format: str | None = None
     splits: str | None = None
     image_size: int | None = None
     patch_size: int | None = None
     patches_per_case: int = 4
     slices: bool = False
+    foreground_share: float = 1 / 3
+    spacing: str | None = None
+    window: str | None = None
+    nested: bool = False
+    measures: str | None = None
+    test_time_flips: bool = False
+    ordinal: bool = False
+    norm_statistics: str = "train"
+    skip_bad: bool = False
     augment: str = "standard"
     epochs: int = 20
     batch_size: int = 32
@@ -92,6 +122,7 @@ class FinetuneConfig:
     bootstrap: int = 1000
     seed: int = 0
     workers: int = 0
+    memory: float = 2.0
     accelerator: str = "auto"
     devices: str = "auto"
     nodes: int = 1
@@ -114,6 +145,7 @@ class FinetuneConfig:
 
     def _rules(self) -> list[tuple[str, Any, str, Callable[[Any], bool]]]:
         from acnorm.data.augment import AUGMENTATIONS
+        from acnorm.data.tasks import TASKS
         from acnorm.tuning.method import METHODS
 
         rules: list[tuple[str, Any, str, Callable[[Any], bool]]] = [
@@ -136,7 +168,7 @@ class FinetuneConfig:
         rules += [(name, repr(getattr(self, name)), "a path", _is_given) for name in ("weights", "splits")]
         rules += [
             (name, getattr(self, name), "0 or more and finite", lambda value: 0 <= value < float("inf"))
-            for name in ("head_rate", "weight_decay")
+            for name in ("head_rate", "weight_decay", "memory")
         ]
         rules += [(name, getattr(self, name), "0 or more", lambda value: value >= 0) for name in ("seed", "workers")]
         rules += [
@@ -149,6 +181,17 @@ class FinetuneConfig:
                 repr(self.precision),
                 f"one of {', '.join(PRECISIONS)}",
                 lambda _: self.precision in PRECISIONS,
+            ),
+            ("foreground_share", self.foreground_share, "between 0 and 1", lambda value: 0 <= value <= 1),
+            ("task", repr(self.task), _either(TASKS), lambda _: self.task is None or self.task in TASKS),
+            ("spacing", repr(self.spacing), "millimetres above 0, such as 1.5 or 1,1,3, or median", _is_spacing),
+            ("window", repr(self.window), "two numbers, the lower first, such as -100,400", _is_window),
+            ("measures", repr(self.measures), f"of {', '.join(MEASURES)}, with commas between", _are_measures),
+            (
+                "norm_statistics",
+                repr(self.norm_statistics),
+                _either(NORM_STATISTICS),
+                lambda _: self.norm_statistics in NORM_STATISTICS,
             ),
             ("augment", repr(self.augment), _either(AUGMENTATIONS), lambda _: self.augment in AUGMENTATIONS),
             ("method", repr(self.method), _either(METHODS), lambda _: self.method in METHODS),
@@ -187,6 +230,50 @@ def _holds(rule: Callable[[Any], bool], value: Any) -> bool:
 
 def _is_given(shown: str) -> bool:
     return shown != "''"
+
+
+def numbers_of(text: str) -> tuple[float, ...]:
+    """Return the numbers of a setting such as "1,1,3".
+
+    Raises:
+        ValueError: other than numbers with commas between.
+
+    Examples:
+        >>> numbers_of("-100, 400")
+        (-100.0, 400.0)
+    """
+    return tuple(float(part) for part in text.split(","))
+
+
+def measures_of(text: str | None) -> list[tuple[str, str | None]]:
+    """Return the measures of a setting such as "auc,lesions:tumour", each with the class that it is for.
+
+    Examples:
+        >>> measures_of("auc,lesions:tumour")
+        [('auc', None), ('lesions', 'tumour')]
+    """
+    parts = [part.strip().partition(":") for part in (text or "").split(",") if part.strip()]
+    return [(name.strip(), label.strip() or None) for name, _, label in parts]
+
+
+def _are_measures(shown: str) -> bool:
+    return shown == "None" or all(name in MEASURES for name, _ in measures_of(shown[1:-1]))
+
+
+def _is_spacing(shown: str) -> bool:
+    return shown in ("None", "'median'") or all(0 < value < float("inf") for value in _numbers_shown(shown))
+
+
+def _is_window(shown: str) -> bool:
+    values = (0.0, 1.0) if shown == "None" else _numbers_shown(shown)
+    return len(values) == 2 and -float("inf") < values[0] < values[1] < float("inf")
+
+
+def _numbers_shown(shown: str) -> tuple[float, ...]:
+    try:
+        return numbers_of(shown[1:-1])
+    except ValueError:
+        return (float("nan"),)
 
 
 def _is_positive(value: float) -> bool:

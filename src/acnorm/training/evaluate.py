@@ -147,6 +147,8 @@ def write_examples(run: RunFolder, predictions: Predictions, dataset: CaseDatase
 
 
 def _write_image(file: Path, image: NDArray[np.float32]) -> None:
+    if image.ndim == 4:  # of a volume, the middle slice as radiologists look at it
+        image = np.rot90(image[..., image.shape[-1] // 2], axes=(1, 2))
     pixels = (image.clip(0, 1) * 255).round().astype(np.uint8)
     with replacing(file) as draft:
         Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(draft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging.handlers import MemoryHandler
@@ -23,11 +23,13 @@ from acnorm.core.summary import summary
 from acnorm.data.atomic import check_writable, replacing
 from acnorm.data.fingerprint import fingerprint
 from acnorm.data.split_file import write_assignment
+from acnorm.data.tasks import find_task
 from acnorm.errors import RunError, UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.fit import best_epoch, fit, make_trainer
 from acnorm.training.kind import Kind, kind_of
 from acnorm.training.module import FinetuneModule
+from acnorm.training.norm_statistics import reestimate_statistics, statistics_gap, training_batches
 from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.settings import config_from_settings
@@ -85,12 +87,14 @@ def run_finetune(config: FinetuneConfig) -> Result:
 
 def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> Result:
     start = time.perf_counter()
-    module = FinetuneModule(model.module, model.network.head, data, config, kind.objective(data))
+    module = FinetuneModule(model.module, model.network.head, data, config, kind.objective(config, data))
     resume_from = run.last if config.resume and run.last.is_file() else None
     trainer = fit(module, config, run, resume_from=resume_from)
     if not trainer.is_global_zero:
         return Result(run.path, {})
     trained = _best_network(config, run, data, model, kind)
+    if config.norm_statistics == "reestimated":
+        reestimate_statistics(trained, training_batches(data.train, config.batch_size, config.seed))
     return Result(run.path, _finish(config, run, data, model, kind, trained, time.perf_counter() - start))
 
 
@@ -111,6 +115,8 @@ def _finish(
 ) -> dict[str, Any]:
     """Fold, evaluate, and write everything but the report; metrics.json last, since it marks the run finished."""
     figures = summary(trained)
+    batches = training_batches(data.train, config.batch_size, config.seed)
+    gap = statistics_gap(trained, batches, kind.objective(config, data).loss)
     _write_acnorm(config, run, trained, census(model.module))
     try:
         plain = model.method.finish(trained, example_batch(data.preprocessing))
@@ -123,11 +129,12 @@ def _finish(
         "task": data.collection.task,
         "classes": list(classes),
         "resampled": "patients" if data.collection.patients_known else "cases",
-        "monitor": kind.objective(data).monitor,
+        "monitor": kind.objective(config, data).monitor,
         "best_epoch": best_epoch(run),
         "epochs": config.epochs,
         "seconds": round(seconds, 2),
         "splits": splits,
+        "statistics_gap": gap,
         "parameters": {"trainable": figures.trainable, "total": figures.total},
     }
     run.write_json("metrics.json", metrics)
@@ -155,12 +162,12 @@ def _start_folder(config: FinetuneConfig, run: RunFolder, data: Any, model: Prep
         if file is not None and not file.exists():
             write_assignment(file, assigned, data.splits.origin)
     if not (run.path / "data.json").is_file():
-        run.write_json("data.json", _about(data, kind))
+        run.write_json("data.json", _about(data, kind, model.warnings))
     if model.report is not None:
         run.write_json("load_report.json", model.report.to_dict())
 
 
-def _about(data: Any, kind: Kind) -> dict[str, Any]:
+def _about(data: Any, kind: Kind, warnings: Sequence[str]) -> dict[str, Any]:
     patients = {name: len({case.patient for case in part.cases}) for name, part in data.by_split.items()}
     return {
         "source": str(data.collection.source),
@@ -171,7 +178,7 @@ def _about(data: Any, kind: Kind) -> dict[str, Any]:
         **kind.about(data),
         "patients": patients if data.collection.patients_known else None,
         "image": list(data.preprocessing.shape),
-        "warnings": list(data.warnings),
+        "warnings": [*data.warnings, *warnings],
     }
 
 
@@ -210,7 +217,8 @@ def command_of(config: FinetuneConfig) -> str:
         >>> command_of(FinetuneConfig(data="my eyes", model="cifar/resnet20", out="run", epochs=3))
         "acnorm finetune --data 'my eyes' --model cifar/resnet20 --out run --epochs 3"
     """
-    default = FinetuneConfig(data=config.data, model=config.model, out=config.out).to_dict()
+    default = FinetuneConfig(data=config.data, model=config.model, out=config.out, task=None).to_dict()
+    default |= {} if config.task is None else find_task(config.task).settings
     parts = ["acnorm", "finetune"]
     for name in ("data", "model", "out"):
         parts += _flag(name, getattr(config, name))

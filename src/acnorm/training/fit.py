@@ -74,6 +74,8 @@ def best_epoch(run: RunFolder) -> int:
 class History(Callback):
     """metrics.csv: one row an epoch, rewritten whole each time; resuming drops the rows it will make again.
 
+    seconds: of the whole epoch with its validation; waiting: of these, for batches of training data.
+
     Examples:
         >>> History(Path("metrics.csv"), ("val_loss",)).rows
         []
@@ -81,9 +83,11 @@ class History(Callback):
 
     def __init__(self, file: Path, judged: tuple[str, ...]) -> None:
         self.file = file
-        self.columns = ("epoch", "learning_rate", "train_loss", *judged, "seconds")
+        self.columns = ("epoch", "learning_rate", "train_loss", *judged, "seconds", "waiting")
         self.rows: list[dict[str, str]] = []
         self._start = 0.0
+        self._idle = 0.0
+        self._waiting = 0.0
         self._rate = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
@@ -94,8 +98,17 @@ class History(Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Start the clock; the rate of an epoch is the one it starts with."""
-        self._start = time.perf_counter()
+        self._start = self._idle = time.perf_counter()
+        self._waiting = 0.0
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """The time since the step before was spent waiting for this batch."""
+        self._waiting += time.perf_counter() - self._idle
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Start waiting for the next batch."""
+        self._idle = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Write the epoch's row."""
@@ -107,6 +120,7 @@ class History(Callback):
             "train_loss": logged.get("train_loss_epoch", logged.get("train_loss", float("nan"))),
             "learning_rate": self._rate,
             "seconds": time.perf_counter() - self._start,
+            "waiting": self._waiting,
         }
         row = {name: f"{values[name]:.6g}" for name in self.columns if name in values}
         self.rows.append({"epoch": str(trainer.current_epoch), **row})

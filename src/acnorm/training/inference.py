@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import cast
 
@@ -10,7 +11,10 @@ from jaxtyping import Float
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
+from acnorm.data.segmentation import IntensityPreprocessing, resample
+
 OVERLAP = 0.5  # of neighbouring windows, as nnU-Net's
+QUICK_OVERLAP = 0.25  # while training, where epochs are compared: half the work
 WINDOWS = 4  # in one batch
 
 
@@ -50,6 +54,32 @@ def segment(
         0
     )
     return mean.movedim(0, -1) if sliced else mean[0]
+
+
+def segment_case(
+    network: nn.Module,
+    image: Float[Tensor, " channel *prepared"],
+    shape: Sequence[int],
+    preprocessing: IntensityPreprocessing,
+    *,
+    overlap: float = OVERLAP,
+) -> Float[Tensor, " class *space"]:
+    """Return the class probabilities of every voxel of a case on its own grid, from its prepared image.
+
+    Args:
+        network: as for ``segment``.
+        image: as ``preprocessing`` gives it, perhaps resampled.
+        shape: voxels an axis of the case itself.
+        preprocessing: of the network.
+        overlap: as for ``segment``.
+
+    Examples:
+        >>> prepare = IntensityPreprocessing(1, (16, 16))
+        >>> segment_case(nn.Conv2d(1, 2, 1), torch.rand(1, 20, 20), (40, 40), prepare).shape
+        torch.Size([2, 40, 40])
+    """
+    found = segment(network, image, preprocessing.patch, overlap=overlap, flips=preprocessing.flips)
+    return resample(found, shape)
 
 
 def _windows(network: nn.Module, batch: Tensor, patch: tuple[int, ...], overlap: float) -> Tensor:

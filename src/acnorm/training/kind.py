@@ -12,9 +12,12 @@ from acnorm.data.augment import AUGMENTATIONS
 from acnorm.data.case import Collection
 from acnorm.data.formats import read_cases
 from acnorm.data.loading import load_data
+from acnorm.data.skipping import read_sound
 from acnorm.data.splits import Splits
+from acnorm.data.tasks import find_task
+from acnorm.errors import UserError
 from acnorm.models.sources import Network, build_network, find_source
-from acnorm.training.config import FinetuneConfig
+from acnorm.training.config import FinetuneConfig, numbers_of
 from acnorm.training.evaluate import (
     counts_by_class,
     metrics_of,
@@ -22,7 +25,7 @@ from acnorm.training.evaluate import (
     write_examples,
     write_per_case,
 )
-from acnorm.training.objective import ClassificationObjective, Objective
+from acnorm.training.objective import ClassificationObjective, Objective, OrdinalObjective
 from acnorm.training.run_folder import RunFolder
 
 
@@ -70,7 +73,7 @@ class Kind(Protocol):
         """The shape of the network's output for one input."""
         ...
 
-    def objective(self, data: Any) -> Objective:
+    def objective(self, config: FinetuneConfig, data: Any) -> Objective:
         """What is trained for."""
         ...
 
@@ -87,13 +90,20 @@ def kind_of(config: FinetuneConfig) -> Kind:
     """Return the kind of task that the data of a run ask for.
 
     Raises:
-        UserError: the data cannot be read.
+        UserError: the data cannot be read, or are of another kind than the task.
 
     Examples:
         >>> kind_of.__name__
         'kind_of'
     """
-    if read_cases(config.data, config.format).task == "classification":
+    held = (read_sound if config.skip_bad else read_cases)(config.data, config.format).task
+    if config.task is not None and find_task(config.task).kind != held:
+        holds = {"classification": "classes", "segmentation": "label maps"}
+        raise UserError(
+            f"--task {config.task}: needs {holds[find_task(config.task).kind]}; {config.data} holds {holds[held]}. "
+            f"Give other data, or --task {held}."
+        )
+    if held == "classification":
         return ClassificationKind()
     from acnorm.training.segmentation_kind import SegmentationKind  # MONAI takes seconds to import
 
@@ -104,7 +114,8 @@ class ClassificationKind:
     """Images with one label each.
 
     Examples:
-        >>> ClassificationKind().objective(None).monitor
+        >>> config = FinetuneConfig(data="eyes.npz", model="cifar/resnet20", out="run")
+        >>> ClassificationKind().objective(config, None).monitor
         'val_macro_auc'
     """
 
@@ -115,22 +126,25 @@ class ClassificationKind:
             format=config.format,
             splits_file=splits_file,
             image_size=config.image_size,
+            window=None if config.window is None else numbers_of(config.window),
             augment=AUGMENTATIONS[config.augment],
             usual_statistics=find_source(config.model).statistics if config.weights is not None else None,
             seed=config.seed,
+            skip_bad=config.skip_bad,
         )
 
     def network(self, config: FinetuneConfig, data: Any) -> Network:
         """A classification network."""
-        return build_network(config.model, classes=len(data.collection.classes), channels=data.preprocessing.channels)
+        prepare, classes = data.preprocessing, len(data.collection.classes)
+        return build_network(config.model, classes=classes, channels=prepare.channels, dimensions=prepare.dimensions)
 
     def output(self, data: Any) -> list[int]:
         """[class]."""
         return [len(data.collection.classes)]
 
-    def objective(self, data: Any) -> Objective:  # noqa: ARG002
-        """Cross-entropy, judged by macro AUC."""
-        return ClassificationObjective()
+    def objective(self, config: FinetuneConfig, data: Any) -> Objective:  # noqa: ARG002
+        """Cross-entropy, judged by macro AUC; of grades in order what ``OrdinalObjective`` says."""
+        return OrdinalObjective() if config.ordinal else ClassificationObjective()
 
     def about(self, data: Any) -> dict[str, Any]:
         """Counts of labels."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -23,6 +23,8 @@ METRICS = (
     "brier",
     "expected_calibration_error",
 )
+OF_TWO_CLASSES = ("sensitivity_at_specificity_90",)
+SPECIFICITY = 0.9
 BINS = 15
 
 
@@ -42,13 +44,14 @@ class Interval:
 def classification_metrics(
     labels: Int[NDArray[np.int64], " case"], probabilities: Float[NDArray[np.float64], "case class"]
 ) -> dict[str, float]:
-    """Return every metric of ``METRICS``; NaN where one is not defined.
+    """Return every metric of ``METRICS`` and, of two classes, ``OF_TWO_CLASSES``; NaN where one is not defined.
 
     macro_auc: mean of the one-vs-rest areas under the ROC curve, over the classes with cases of both kinds.
     balanced_accuracy: mean recall over the classes that have cases. quadratic_kappa: Cohen's kappa with
     quadratic weights. macro_f1: mean over the classes that have cases or predictions. brier: squared error of
     the probabilities summed over classes (0 to 2). expected_calibration_error: 15 equal bins of the top
-    probability, absolute gap weighted by cases.
+    probability, absolute gap weighted by cases. sensitivity_at_specificity_90: the largest sensitivity for the second
+    class at a threshold that leaves 90 % of the first alone.
 
     Args:
         labels: true class of each case.
@@ -69,7 +72,7 @@ def classification_metrics(
     predicted = probabilities.argmax(axis=1)
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(float)
     truth = np.eye(classes)[labels]
-    return {
+    metrics = {
         "macro_auc": _macro_auc(truth, probabilities),
         "accuracy": float(confusion.trace() / confusion.sum()),
         "balanced_accuracy": _balanced_accuracy(confusion),
@@ -78,6 +81,9 @@ def classification_metrics(
         "brier": float(((probabilities - truth) ** 2).sum(axis=1).mean()),
         "expected_calibration_error": _calibration_error(predicted == labels, probabilities.max(axis=1)),
     }
+    if classes == 2:
+        metrics["sensitivity_at_specificity_90"] = _sensitivity_at(SPECIFICITY, labels == 1, probabilities[:, 1])
+    return metrics
 
 
 def with_intervals(
@@ -117,7 +123,7 @@ def with_intervals(
         samples.append(list(classification_metrics(labels[chosen], probabilities[chosen]).values()))
     values = classification_metrics(labels, probabilities)
     table = np.array(samples)
-    error = METRICS.index("expected_calibration_error")
+    error = list(values).index("expected_calibration_error")
     table[:, error] = (table[:, error] - table[:, error].mean() + values["expected_calibration_error"]).clip(0, 1)
     return {name: _interval(value, table[:, at]) for at, (name, value) in enumerate(values.items())}
 
@@ -139,6 +145,29 @@ def _macro_auc(truth: NDArray[np.float64], probabilities: NDArray[np.float64]) -
     rank_sum = (rankdata(probabilities, axis=0) * truth).sum(axis=0)
     above = rank_sum[defined] - positive[defined] * (positive[defined] + 1) / 2
     return float((above / (positive[defined] * negative[defined])).mean())
+
+
+def area_under_curve(truth: Bool[NDArray[np.bool_], " case"], scores: Float[NDArray[np.floating], " case"]) -> float:
+    """Return the area under the ROC curve; NaN where all cases are of one kind.
+
+    Args:
+        truth: which cases are positive.
+        scores: higher for those that look positive.
+
+    Examples:
+        >>> area_under_curve(np.array([False, True, True]), np.array([0.1, 0.4, 0.1]))
+        0.75
+    """
+    return _macro_auc(truth[:, None].astype(float), scores[:, None].astype(np.float64))
+
+
+def _sensitivity_at(specificity: float, positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    if positive.all() or not positive.any():
+        return float("nan")
+    negatives = np.sort(scores[~positive])
+    # the lowest threshold with enough negatives at or below it; cases above it are called positive
+    threshold = negatives[int(np.ceil(specificity * len(negatives) - 1e-9)) - 1]
+    return float((scores[positive] > threshold).mean())
 
 
 def _balanced_accuracy(confusion: NDArray[np.float64]) -> float:

@@ -15,6 +15,7 @@ from acnorm.data.dataset import CaseDataset
 from acnorm.data.loading import PreparedData
 from acnorm.errors import RunError
 from acnorm.training.config import FinetuneConfig
+from acnorm.training.norm_statistics import freeze_statistics
 from acnorm.training.objective import Batch, ClassificationObjective, Objective
 
 
@@ -59,9 +60,11 @@ class FinetuneModule(L.LightningModule):
         return logits
 
     def on_train_epoch_start(self) -> None:
-        """Start the generators of this epoch."""
+        """Start the generators of this epoch, and freeze the statistics that are to stay."""
         seed = np.random.SeedSequence((self.config.seed, self.current_epoch, self.global_rank)).generate_state(1)
         torch.manual_seed(int(seed[0]))
+        if self.config.norm_statistics == "frozen":
+            freeze_statistics(self.network, self.head)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of the batch; NaN and infinity stop the run."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -73,3 +73,48 @@ class ClassificationObjective:
             "val_macro_auc": float(np.nan_to_num(metrics["macro_auc"], nan=0.5)),
             "val_accuracy": metrics["accuracy"],
         }
+
+
+class OrdinalObjective(ClassificationObjective):
+    """Cross-entropy and the squared earth mover's distance between grades; judged by the quadratic kappa.
+
+    The distance is Σ_k (F_k − G_k)², F and G the cumulative probabilities of the predicted and the true grade (Hou et
+    al., arXiv 1611.05916, equation 8): a grade far from the true one costs more than its neighbour.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> cases = [Case(str(at), Path("eyes.npz"), label=at) for at in range(2)]
+        >>> OrdinalObjective().judge(torch.tensor([[3.0, 0.0], [0.0, 3.0]]), cases)["val_quadratic_kappa"]
+        1.0
+    """
+
+    monitor: ClassVar[str] = "val_quadratic_kappa"
+    columns: ClassVar[tuple[str, ...]] = ("val_loss", "val_quadratic_kappa", "val_macro_auc", "val_accuracy")
+    shown: ClassVar[tuple[str, ...]] = ("val_quadratic_kappa",)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Mean over cases of cross-entropy plus squared earth mover's distance."""
+        return ordinal_loss(network(batch["image"]), batch["label"])
+
+    def judge(self, outcomes: Float[Tensor, "case class"], cases: Sequence[Case]) -> dict[str, float]:
+        """Loss, quadratic kappa, macro AUC and accuracy."""
+        labels = torch.tensor([case.label for case in cases])
+        kappa = classification_metrics(labels.numpy(), outcomes.double().softmax(dim=1).numpy())["quadratic_kappa"]
+        return super().judge(outcomes, cases) | {
+            "val_loss": float(ordinal_loss(outcomes, labels)),
+            "val_quadratic_kappa": float(np.nan_to_num(kappa, nan=0.0)),
+        }
+
+
+def ordinal_loss(logits: Float[Tensor, "case class"], labels: Int[Tensor, " case"]) -> Float[Tensor, ""]:
+    """Return the mean of cross-entropy plus squared earth mover's distance.
+
+    Examples:
+        >>> ordinal_loss(torch.tensor([[0.0, 9.0, 0.0]]), torch.tensor([2])) < ordinal_loss(
+        ...     torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([2])
+        ... )
+        tensor(True)
+    """
+    truth = functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    apart = (logits.softmax(dim=1) - truth).cumsum(dim=1)
+    return functional.cross_entropy(logits, labels) + apart.square().sum(dim=1).mean()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from acnorm.data.case import Case
 from acnorm.data.formats import FORMATS, read_cases
@@ -16,7 +16,7 @@ from acnorm.data.images import is_image
 from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.data.volumes import ITK, NIFTI, read_case_volume, write_mask
 from acnorm.errors import UserError
-from acnorm.training.inference import segment
+from acnorm.training.inference import segment_case
 from acnorm.training.shipping import ShippedModel
 
 
@@ -49,14 +49,26 @@ def predict_masks(
     if there and not overwrite:
         raise UserError(f"{there[0]}: exists; give --out another folder, or --overwrite.")
     for case in cases:
-        image = read_case_volume(case).values
-        if len(image) != prepare.channels or image.ndim - 1 < len(prepare.patch):
-            told = f"has {len(image)} channels and {image.ndim - 1} axes"
+        volume = read_case_volume(case)
+        channels, *shape = volume.values.shape
+        if channels != prepare.channels or len(shape) < len(prepare.patch):
+            told = f"has {channels} channels and {len(shape)} axes"
             raise UserError(
                 f"{case.where()}: {told}; the run takes {prepare.channels} and {len(prepare.patch)} or more."
             )
-        write_mask(predict_mask(shipped.network, prepare(image), prepare.patch), case.image, targets[case.id])
+        probabilities = segment_case(shipped.network, prepare.volume(volume), shape, prepare)
+        write_mask(labels_of(probabilities), case.image, targets[case.id])
     return out
+
+
+def labels_of(probabilities: Float[Tensor, " class *space"]) -> Int[NDArray[np.uint8], "*space"]:
+    """The most probable label of every voxel.
+
+    Examples:
+        >>> labels_of(torch.rand(3, 20, 20)).shape
+        (20, 20)
+    """
+    return probabilities.argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
 def mask_name(case: Case) -> str:
@@ -69,16 +81,6 @@ def mask_name(case: Case) -> str:
     name = case.image.name.lower()
     suffix = next((end for end in (".nii.gz", *NIFTI, *ITK) if name.endswith(end)), ".png")
     return case.id.replace("/", "_") + (".mha" if case.image.is_dir() else suffix)
-
-
-def predict_mask(network: nn.Module, image: Tensor, patch: tuple[int, ...]) -> Int[NDArray[np.uint8], "*space"]:
-    """The most probable label of every voxel of a prepared image.
-
-    Examples:
-        >>> predict_mask(nn.Conv2d(1, 3, 1), torch.rand(1, 20, 20), (16, 16)).shape
-        (20, 20)
-    """
-    return segment(network, image, patch).argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
 def _cases(data: Path, format: str | None) -> tuple[Case, ...]:
@@ -98,7 +100,7 @@ def _cases(data: Path, format: str | None) -> tuple[Case, ...]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.name.lower().endswith((*NIFTI, *ITK)) or is_image(path)
+    return is_image(path)
 
 
 def _stem(path: Path) -> str:

@@ -17,6 +17,7 @@ from acnorm.errors import UserError
 from acnorm.models.sources import Network, find_source
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.kind import ClassificationKind, Kind, kind_of
+from acnorm.training.norm_statistics import too_few_values
 from acnorm.training.shipping import example_batch
 from acnorm.tuning.method import Method, make_method
 
@@ -31,6 +32,7 @@ class PreparedModel:
     module: nn.Module
     method: Method
     report: LoadReport | None
+    warnings: tuple[str, ...] = ()
 
 
 def prepare_data(config: FinetuneConfig, splits_file: Path | None = None, kind: Kind | None = None) -> Any:
@@ -88,7 +90,12 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
     except (ConversionError, ValueError) as error:
         hint = " Give --weights, or --method vanilla." if config.weights is None else ""
         raise UserError(f"--method {config.method} with --model {config.model}: {error}{hint}") from None
-    return PreparedModel(network, module, method, report)
+    warning = None
+    if config.norm_statistics == "train":
+        warning = too_few_values(network.module, example_batch(data.preprocessing), config.batch_size)
+    if warning is not None:
+        logger.warning("%s", warning)
+    return PreparedModel(network, module, method, report, () if warning is None else (warning,))
 
 
 def new_network(config: FinetuneConfig, data: Any, kind: Kind | None = None) -> Network:

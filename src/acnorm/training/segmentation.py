@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -12,24 +13,27 @@ from torch import Tensor, nn
 
 from acnorm.data.case import Case
 from acnorm.data.patches import Labelled
-from acnorm.training.inference import segment
+from acnorm.data.segmentation import IntensityPreprocessing
+from acnorm.training.inference import QUICK_OVERLAP, segment_case
 from acnorm.training.objective import Batch
 
 
 class SegmentationObjective:
     """Dice and cross-entropy on patches; judged on whole cases by the mean Dice over cases and classes.
 
-    Dice of a class that is empty in truth and prediction counts 1, of one that is empty in one of them 0.
+    Windows overlap by a quarter while training and by half for the results. Dice of a class that is empty in truth and
+    prediction counts 1, of one that is empty in one of them 0.
 
     Args:
         classes: with the background, which is label 0.
-        patch: voxels an axis of the training patches.
+        preprocessing: of the images.
         validation: gives a validation case, prepared, by its index.
+        nested: whether a region is a class with those of higher labels in it.
 
     Examples:
         >>> from acnorm.data.patches import Labelled
         >>> case = Labelled(torch.rand(1, 20, 20), torch.zeros(20, 20, dtype=torch.uint8))
-        >>> objective = SegmentationObjective(2, (16, 16), lambda index: case)
+        >>> objective = SegmentationObjective(2, IntensityPreprocessing(1, (16, 16)), lambda index: case)
         >>> objective.outcome(nn.Conv2d(1, 2, 1), {"index": torch.tensor([0])}).shape  # cross-entropy, three sums
         torch.Size([1, 4])
     """
@@ -38,9 +42,17 @@ class SegmentationObjective:
     columns: ClassVar[tuple[str, ...]] = ("val_loss", "val_dice")
     shown: ClassVar[tuple[str, ...]] = ("val_dice",)
 
-    def __init__(self, classes: int, patch: tuple[int, ...], validation: Callable[[int], Labelled]) -> None:
+    def __init__(
+        self,
+        classes: int,
+        preprocessing: IntensityPreprocessing,
+        validation: Callable[[int], Labelled],
+        *,
+        nested: bool = False,
+    ) -> None:
         self.classes = classes
-        self.patch = patch
+        self.preprocessing = preprocessing
+        self.nested = nested
         self.validation = validation
         self._loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
 
@@ -61,7 +73,9 @@ class SegmentationObjective:
         return {"val_loss": float(outcomes[:, 0].mean()), "val_dice": float(dice.mean())}
 
     def _whole(self, network: nn.Module, case: Labelled) -> Float[Tensor, " value"]:
-        probabilities = segment(network, case.image, self.patch)
+        probabilities = segment_case(
+            network, case.image, case.mask.shape, replace(self.preprocessing, flips=False), overlap=QUICK_OVERLAP
+        )
         within = torch.ones_like(case.mask, dtype=torch.bool) if case.within is None else case.within
         truth = case.mask[within].long().to(probabilities.device)
         chosen = probabilities[:, within]
@@ -69,6 +83,6 @@ class SegmentationObjective:
         predicted = chosen.argmax(dim=0)
         values = [surprise]
         for label in range(1, self.classes):
-            true, found = truth == label, predicted == label
+            true, found = ((labels >= label if self.nested else labels == label) for labels in (truth, predicted))
             values += [(true & found).sum(), true.sum(), found.sum()]
         return torch.stack([value.float() for value in values])

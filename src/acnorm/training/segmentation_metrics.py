@@ -182,14 +182,41 @@ def mean_with_interval(
         (0.85, 0.8, 0.9)
     """
     defined = ~np.isnan(values)
-    if not defined.any():
+    return ratio_with_interval(
+        np.where(defined, values, 0.0), defined.astype(float), groups, resamples=resamples, seed=seed
+    )
+
+
+def ratio_with_interval(
+    parts: Float[NDArray[np.float64], " case"],
+    wholes: Float[NDArray[np.float64], " case"],
+    groups: Sequence[str],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return Σ parts / Σ wholes over cases and its 95 % bootstrap interval over groups; None where Σ wholes is 0.
+
+    Args:
+        parts: one a case.
+        wholes: one a case, 0 or more.
+        groups: the patient of each case; all cases of a patient are drawn together.
+        resamples: bootstrap samples.
+        seed: of the resampling.
+
+    Examples:
+        >>> ratio_with_interval(np.array([1.0, 2.0]), np.array([2.0, 2.0]), ["a", "b"]).value  # 3 of 4 lesions
+        0.75
+    """
+    counted = wholes > 0
+    if not counted.any():
         return Interval(None, None, None)
-    _, member = np.unique(np.asarray(groups, dtype=str)[defined], return_inverse=True)
-    sums, counts = np.bincount(member, values[defined]), np.bincount(member)
+    _, member = np.unique(np.asarray(groups, dtype=str)[counted], return_inverse=True)
+    sums, sizes = np.bincount(member, parts[counted]), np.bincount(member, wholes[counted])
     drawn = np.random.default_rng(seed).integers(len(sums), size=(resamples, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return Interval(float(values[defined].mean()), float(low), float(high))
+    ratios = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    low, high = np.percentile(ratios, (2.5, 97.5))
+    return Interval(float(sums.sum() / sizes.sum()), float(low), float(high))
 
 
 def _share(part: int, whole: int, *, empty: float = 1.0) -> float:

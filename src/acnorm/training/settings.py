@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from acnorm.data.tasks import find_task
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.flags import hyphened, joined
@@ -44,6 +45,7 @@ def config_from_settings(settings: Mapping[str, Any]) -> FinetuneConfig:
     """
     given = _flat(settings)
     _refuse_unknown(given)
+    given = {**_of_task(given.get("task")), **given}
     parser = _parser()
     return _config(parser, lambda: parser.parse_object(given), given.items())
 
@@ -82,8 +84,16 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
             given.append((name, value))
         arguments.append(flag + equals + value)
     _refuse_unknown(names)
+    begun = _of_task(dict(given).get("task"))
+    if begun:
+        arguments.insert(0, f"--config={yaml.safe_dump(begun, sort_keys=False)}")
     parser = _parser()
     return _config(parser, lambda: parser.parse_args(arguments), given)
+
+
+def _of_task(name: object) -> dict[str, Any]:
+    """The settings with which a named task begins."""
+    return dict(find_task(name).settings) if isinstance(name, str) else {}
 
 
 def known_keys() -> list[str]:

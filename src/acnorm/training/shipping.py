@@ -103,7 +103,8 @@ def load_shipped(run: RunFolder, model: str | None = None) -> ShippedModel:
         dimensions = len(preprocessing.patch)
         built = build_unet(name, classes=len(classes), channels=preprocessing.channels, dimensions=dimensions)
     else:
-        built = build_network(name, classes=len(classes), channels=preprocessing.channels)
+        dimensions = preprocessing.dimensions
+        built = build_network(name, classes=len(classes), channels=preprocessing.channels, dimensions=dimensions)
     network = built.module
     try:
         network.load_state_dict(load_file(run.model / WEIGHTS))

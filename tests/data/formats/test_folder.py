@@ -93,7 +93,7 @@ def test_folders_that_are_refused(tmp_path: Path, names: tuple[str, ...], messag
 def test_folders_without_images(tmp_path: Path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    with pytest.raises(UserError, match=r"no PNG, JPEG, TIFF or DICOM image in any of its 2 folders; give a f"):
+    with pytest.raises(UserError, match=r"no PNG, JPEG, TIFF, DICOM or NIfTI image in any of its 2 folders; give a f"):
         read(tmp_path)
 
 

@@ -58,12 +58,14 @@ def test_a_source_archive_has_a_training_set_only_and_may_be_coloured(tmp_path: 
             "no array 'val_labels' (found: test_images, test_labels, train_images, train_labels, val_images)",
         ),
         (
-            {"train_images": np.zeros((6, 4, 4, 4), np.uint8)},
-            "train_images is 6×4×4×4: volumes, not 2D images; give cases×height×width or cases×height×width×3",
+            {"train_images": np.zeros((6, 4, 4, 4, 2), np.uint8)},
+            "train_images is 6×4×4×4×2: neither images nor volumes; give cases×height×width, cases×height×width×3 or "
+            "cases×depth×height×width",
         ),
         (
             {"train_images": np.zeros((6, 4), np.uint8)},
-            "train_images is 6×4: not images; give cases×height×width or cases×height×width×3",
+            "train_images is 6×4: neither images nor volumes; give cases×height×width, cases×height×width×3 or "
+            "cases×depth×height×width",
         ),
         (
             {"train_labels": np.zeros((6, 14), np.uint8)},

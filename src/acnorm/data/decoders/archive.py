@@ -27,8 +27,13 @@ class Archive:
         """The splits whose images are in the archive, in the order of the rows."""
         return [split for split in SPLITS if f"{split}_images" in self.arrays]
 
+    def holds_volumes(self) -> bool:
+        """Whether rows are volumes: of three axes, the last longer than colours are, or of four."""
+        images = self.arrays[f"{self.splits()[0]}_images"]
+        return images.ndim == 5 or (images.ndim == 4 and images.shape[3] not in (1, 3))
+
     def row(self, index: int) -> NDArray[Any]:
-        """The stored image of one row, [height, width] or [height, width, channels]."""
+        """The stored image of one row, [height, width] or [height, width, channels], or volume, an axis more."""
         start = 0
         for split in self.splits():
             images = self.arrays[f"{split}_images"]
@@ -68,5 +73,9 @@ def _open(path: Path, _modified: int, size: int) -> Archive:
 
 
 def read_row(path: Path, index: int) -> Image:
-    """One row of an archive as [1 or 3, height, width] in 0..1."""
+    """One row of an archive as [1 or 3, height, width] or [1 or 3, depth, height, width] in 0..1."""
+    archive = open_archive(path)
+    if archive.holds_volumes():
+        values = to_unit(archive.row(index), f"{path}[row {index}]")
+        return np.ascontiguousarray(values[None] if values.ndim == 3 else np.moveaxis(values, 3, 0))
     return channels_first(to_unit(open_archive(path).row(index), f"{path}[row {index}]"), path)

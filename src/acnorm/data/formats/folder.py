@@ -42,7 +42,7 @@ def read(data: Path) -> Collection:
     if not cases and not problems:
         raise fault(
             data,
-            f"no PNG, JPEG, TIFF or DICOM image in any of its {len(class_folders)} folders",
+            f"no PNG, JPEG, TIFF, DICOM or NIfTI image in any of its {len(class_folders)} folders",
             "give a folder that holds one folder of images for each class",
         )
     notes = (_ignored_note(data, ignored),) if ignored else ()

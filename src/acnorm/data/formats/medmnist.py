@@ -22,8 +22,9 @@ def detect(data: Path) -> bool:
 def read(data: Path) -> Collection:
     """Read the cases of an archive; ids are the split and the row in it, such as `train_0007`.
 
-    Images are [cases, height, width] or [cases, height, width, 1 or 3], labels whole numbers [cases] or
-    [cases, 1]. Raises `DataError` for volumes, for several labels to an image, and for missing arrays.
+    Images are [cases, height, width] or [cases, height, width, 1 or 3], volumes [cases, depth, height, width] or
+    [cases, depth, height, width, 1 or 3], labels whole numbers [cases] or [cases, 1]. Raises `DataError` for several
+    labels to an image, for missing arrays and for those of other axes.
     """
     archive = open_archive(data)
     _require(archive, "train_images")
@@ -54,14 +55,12 @@ def _require(archive: Archive, name: str) -> NDArray[Any]:
 
 def _images(archive: Archive, name: str) -> NDArray[Any]:
     images = _require(archive, name)
-    colours = images.ndim == 4 and images.shape[3] in (1, 3)
-    if not colours and images.ndim != 3:
+    if images.ndim not in (3, 4) and not (images.ndim == 5 and images.shape[4] in (1, 3)):
         shape = "×".join(str(length) for length in images.shape)
-        kind = "volumes, not 2D images" if images.ndim >= 4 else "not images"
         raise fault(
             archive.path,
-            f"{name} is {shape}: {kind}",
-            "give cases×height×width or cases×height×width×3",
+            f"{name} is {shape}: neither images nor volumes",
+            "give cases×height×width, cases×height×width×3 or cases×depth×height×width",
         )
     return images
 

@@ -1,0 +1,133 @@
+"""Whole runs that classify volumes: from archives, folders of NIfTI and tables, from 2D weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import acnorm
+from acnorm.data.check import check
+from acnorm.data.loading import load_data
+from acnorm.errors import UserError
+from acnorm.models.sources import build_network
+from acnorm.training.run_folder import RunFolder
+from acnorm.training.shipping import load_shipped
+from tiny_runs import spread_norms
+from volume_files import nifti
+
+SIDE = 16
+
+
+def volume(at: int, side: int = SIDE) -> np.ndarray:
+    """A ball on noise, large for odd numbers, in Hounsfield units."""
+    grid = np.stack(np.indices((side,) * 3)) - side / 2
+    ball = (grid**2).sum(axis=0) < (side / (3 if at % 2 else 5)) ** 2
+    return (np.random.default_rng(at).normal(-700, 60, ball.shape) + 650 * ball).round()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same volumes as an archive, as folders and as a table, and 2D weights."""
+    home = tmp_path_factory.mktemp("volumes")
+    arrays, rows = {}, ["image,label,split"]
+    for split, numbers in (("train", range(16)), ("val", range(16, 24)), ("test", range(24, 32))):
+        unit = np.stack([(volume(at) + 1000) / 1500 for at in numbers]).clip(0, 1)
+        arrays[f"{split}_images"] = (255 * unit).astype(np.uint8)
+        arrays[f"{split}_labels"] = np.array([at % 2 for at in numbers])[:, None]
+        for at in numbers:
+            folder = home / "folders" / split / ("large" if at % 2 else "small")
+            folder.mkdir(parents=True, exist_ok=True)
+            nifti(folder / f"{at:02}.nii.gz", volume(at))
+            rows.append(f"folders/{split}/{folder.name}/{at:02}.nii.gz,{folder.name},{split}")
+    np.savez(home / "balls.npz", **arrays)
+    (home / "balls.csv").write_text("\n".join(rows) + "\n")
+    torch.manual_seed(0)
+    flat = build_network("monai/resnet10", classes=3, channels=3).module
+    spread_norms(flat)
+    torch.save(flat.state_dict(), home / "flat.pth")
+    return home
+
+
+def settings_of(home: Path, data: str, out: Path, **changes: object) -> dict:
+    usual = {
+        "data": home / data, "out": out, "model": "monai/resnet10", "weights": home / "flat.pth", "epochs": 1,
+        "batch_size": 8, "bootstrap": 20, "accelerator": "cpu", "devices": "1", "task": "nodule-classification",
+    }  # fmt: skip
+    return usual | changes
+
+
+SETS = pytest.mark.parametrize("data", ["balls.npz", "folders", "balls.csv"])
+
+
+@SETS
+def test_volumes_are_checked_and_loaded_as_they_are(home: Path, data: str):
+    found = check(home / data)
+    assert (found.task, found.sizes, found.fatal, found.lines()) == ("classification", {"16×16×16": 32}, False, [])
+    loaded = load_data(home / data)
+    assert loaded.preprocessing.shape == (1, SIDE, SIDE, SIDE)
+    images = torch.stack([loaded.train.fitted(at) for at in range(16)])
+    assert 0 <= images.min() < images.max() - 0.5 <= 0.5
+    assert (loaded.preprocessing.low is None) == (data == "balls.npz")
+
+
+def test_a_window_is_taken_at_its_word(home: Path):
+    loaded = load_data(home / "folders", window=(-1000.0, 500.0), image_size=8)
+    case = loaded.train.cases[0]
+    values = (volume(int(case.id[-9:-7])) + 1000) / 1500
+    blocks = values.clip(0, 1).reshape(8, 2, 8, 2, 8, 2).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(loaded.train.fitted(0)[0].numpy(), blocks, atol=1e-5)
+
+
+def test_a_run_from_flat_weights_to_predictions(home: Path, tmp_path: Path):
+    run = acnorm.finetune(**settings_of(home, "folders", tmp_path / "run")).path
+    loaded = json.loads((run / "load_report.json").read_text())
+    assert (loaded["parameter_share"], loaded["missing"]["count"]) == (1.0, 0)
+    convolutions = [
+        layer for layer in load_shipped(RunFolder(run)).network.modules() if isinstance(layer, torch.nn.Conv3d)
+    ]
+    assert loaded["adapted"]["count"] == len(convolutions)
+    metrics = json.loads((run / "metrics.json").read_text())["splits"]["test"]["metrics"]
+    assert {"macro_auc", "sensitivity_at_specificity_90"} <= set(metrics)
+    assert "Sensitivity at 90 % specificity" in (run / "report.html").read_text()
+    (tmp_path / "new").mkdir()
+    nifti(tmp_path / "new/a.nii.gz", volume(25))
+    for data in (tmp_path / "new", tmp_path / "new/a.nii.gz", home / "balls.csv"):
+        table = pd.read_csv(acnorm.predict(run, data, out=tmp_path / f"{data.name}.csv"))
+        row = table[table["id"].str.contains(r"a\.nii|/25\.nii")].iloc[0]
+        if data.suffix != ".csv":
+            known = row["probability_large"]
+        assert row["probability_large"] == pytest.approx(known, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "cifar/resnet20"}, r"^--model cifar/resnet20: comes in 2D only; for volumes there are monai/"),
+        ({"task": "nodule-segmentation"}, r"^--task nodule-segmentation: needs label maps; .*folders holds classes\. Give"),
+    ],
+)  # fmt: skip
+def test_bad_input_leaves_no_trace(home: Path, tmp_path: Path, changes: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        acnorm.finetune(**settings_of(home, "folders", tmp_path / "run", **changes))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_beside_volumes_are_refused(home: Path, tmp_path: Path):
+    from PIL import Image
+
+    rows = ["image,label"]
+    for at in range(20):
+        Image.new("L", (8, 8), at).save(tmp_path / f"{at}.png")
+        rows.append(f"{at}.png,{at % 2}")
+    nifti(tmp_path / "v.nii", volume(1))
+    (tmp_path / "table.csv").write_text("\n".join([*rows, "v.nii,0"]) + "\n")
+    with pytest.raises(
+        UserError, match=r"table\.csv: holds images beside volumes; keep them in data sets of their own"
+    ):
+        load_data(tmp_path / "table.csv", image_size=8)
+    assert any("has 3 axes, most have 2" in line for line in check(tmp_path / "table.csv").lines())
