@@ -71,7 +71,7 @@ def checkpoint(file: Path, model: str = NETWORK, *, classes: int = 3, channels: 
 def spread_norms(module: nn.Module) -> None:
     """Give every BatchNorm an affine and running statistics as after training."""
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.normal_(layer.bias, std=0.5)
             nn.init.normal_(layer.running_mean, std=0.1)

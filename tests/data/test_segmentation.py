@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -139,3 +140,53 @@ def test_volumes_without_a_labelled_voxel_are_refused(tmp_path: Path):
         nifti(path, np.zeros((10, 9, 8)))
     with pytest.raises(UserError, match=r"^no training case has a labelled voxel; see acnorm check\.$"):
         load_segmentation(tmp_path, patch_size=4, slices=True)
+
+
+def test_volumes_are_resampled_for_the_network_and_measured_as_they_are(tmp_path: Path):
+    volumes(tmp_path)  # 10 × 9 × 8 voxels of 1 × 1 × 2 mm
+    found = load_segmentation(tmp_path, patch_size=8, spacing=(2.0,))
+    assert found.preprocessing.spacing == (2.0, 2.0, 2.0)
+    train, test = found.train.labelled(0), found.test.labelled(0)
+    assert train.image.shape[1:] == train.mask.shape == (5, 4, 8)
+    assert (test.image.shape[1:], test.mask.shape) == ((5, 4, 8), (10, 9, 8))
+    assert set(train.mask.unique().tolist()) == {0, 1}
+    whole = load_segmentation(tmp_path, patch_size=8)
+    blocks = whole.test.labelled(0).image[0, :, :8].reshape(5, 2, 4, 2, 8).mean((1, 3))
+    torch.testing.assert_close(test.image[0, :, :3], blocks[:, :3], atol=0.8, rtol=0)  # 9 rows make 4: nearly blocks
+
+
+def test_slices_keep_their_distance(tmp_path: Path):
+    volumes(tmp_path)
+    found = load_segmentation(tmp_path, patch_size=8, slices=True, spacing=(2.0, 1.0, 5.0))
+    assert found.preprocessing.spacing == (2.0, 1.0, 0.0)
+    assert found.train.labelled(0).image.shape == (1, 5, 9, 8)
+
+
+def test_the_median_spacing_changes_only_those_that_differ(tmp_path: Path):
+    volumes(tmp_path)
+    case = load_segmentation(tmp_path, patch_size=8).train.cases[0]
+    for file in (case.image, case.mask):
+        image = nibabel.load(file)
+        nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([2.0, 1.0, 2.0, 1.0])).to_filename(file)
+    found = load_segmentation(tmp_path, patch_size=8, spacing="median")
+    assert found.preprocessing.spacing == (1.0, 1.0, 2.0)
+    assert found.train.labelled(0).image.shape == (1, 20, 9, 8)
+    assert found.train.labelled(1).image.shape == (1, 10, 9, 8)
+
+
+def test_a_window_takes_the_place_of_the_percentiles(tmp_path: Path):
+    found = load_segmentation(volumes(tmp_path), patch_size=8, window=(100.0, 200.0))
+    assert (found.preprocessing.low, found.preprocessing.high) == ((100.0,), (200.0,))
+    mean, deviation = found.preprocessing.mean[0], found.preprocessing.deviation[0]
+    assert 100 < mean < 200
+    low, high = ((bound - mean) / deviation for bound in (100.0, 200.0))
+    image = found.train.labelled(0).image
+    assert image.min().item() == pytest.approx(low, abs=1e-4)
+    assert image.max().item() == pytest.approx(high, abs=1e-4)
+
+
+def test_a_preprocessing_is_the_same_after_json(tmp_path: Path):
+    made = load_segmentation(volumes(tmp_path), patch_size=8, spacing=(2.0,), flips=True).preprocessing
+    assert IntensityPreprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    old = {key: value for key, value in made.to_dict().items() if key not in ("spacing", "flips")}
+    assert IntensityPreprocessing.from_dict(old).spacing is None

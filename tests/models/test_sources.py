@@ -33,12 +33,13 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, result: object) -> None:
 
 @every
 def test_every_network_takes_the_channels_and_gives_the_classes(name: str):
-    network = build_network(name, classes=4, channels=1)
+    dimensions = MODELS[name].dimensions[0]
+    network = build_network(name, classes=4, channels=1, dimensions=dimensions)
     with torch.no_grad():
-        assert network.module.eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 4)
+        assert network.module.eval()(torch.zeros(1, 1, *(32,) * dimensions)).shape == (1, 4)
     head, stem = network.module.get_submodule(network.head), network.module.get_submodule(network.stem)
     assert (type(head), head.out_features) == (nn.Linear, 4)
-    assert (type(stem), stem.in_channels) == (nn.Conv2d, 1)
+    assert (type(stem), stem.in_channels) == (nn.Conv2d if dimensions == 2 else nn.Conv3d, 1)
     assert (network.name, network.source) == (name, MODELS[name])
 
 
@@ -58,6 +59,8 @@ def test_factory_and_arguments_build_it_again(name: str):
         ("cifar/resnet20", "linear", "conv1"),
         ("monai/resnet18", "fc", "conv1"),
         ("monai/densenet121", "class_layers.out", "features.conv0"),
+        ("monai/efficientnet-b0", "_fc", "_conv_stem"),
+        ("monai/seresnet50", "last_linear", "layer0.conv1"),
     ],
 )
 def test_head_and_stem_by_name(name: str, head: str, stem: str):
@@ -112,7 +115,7 @@ def test_the_last_linear_layer_is_the_head_and_without_convolution_there_is_no_s
     [
         ("cifar/resnet21", r"did you mean cifar/resnet\d+ or .*\?"),
         ("monai/resnet-18", r"did you mean monai/resnet18 or .*\?"),
-        ("unet", rf"there are cifar/resnet20, .*, {list(MODELS)[-1]}\."),
+        ("swin", rf"there are cifar/resnet20, .*, {list(MODELS)[-1]}\."),
         ("tiny_runs:", r"there are cifar/.*\."),
         (":tiny", r"there are cifar/.*\."),
         ("", r"there are cifar/.*\."),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+import pytest
+import yaml
+
 import run_folders
 from acnorm.report import summary
 from acnorm.report.read import read_run
@@ -73,3 +77,38 @@ def test_everything_doubtful_is_said(tmp_path: Path) -> None:
         "3 images are duplicates.",
         "Few test cases of no (6), yes (6): what is said of each such class is uncertain.",
     ]
+
+
+def test_cases_without_a_region_and_statistics_that_differ_are_told(tmp_path: Path) -> None:
+    run_folders.write_run(tmp_path, cases=20)
+    split = {
+        "cases": 20,
+        "patients": 10,
+        "metrics": {"dice_tumour": {"value": 0.5}},
+        "absent": {"liver": 0, "tumour": 3},
+    }
+    gap = {"loss_batch": 0.5, "loss_running": 0.9, "batches": 8}
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split}, statistics_gap=gap)
+    told = summary.cautions(read_run(tmp_path))
+    assert "tumour is absent from 3 of 20 test cases: Dice there is 1 where nothing was found, else 0." in told
+    assert (
+        "The loss on training batches is 0.9 with running norm statistics and 0.5 with those of each batch: the network "
+        "trains well and answers badly. Try larger batches or patches, or --norm-statistics frozen or reestimated."
+    ) in told
+    run_folders.change_json(tmp_path / "metrics.json", statistics_gap=gap | {"loss_running": 0.55})
+    assert not any("norm statistics" in line for line in summary.cautions(read_run(tmp_path)))
+
+
+def test_a_named_task_begins_with_its_own_metrics(tmp_path: Path) -> None:
+    run_folders.write_run(tmp_path, cases=20)
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"task": "dr-grading"}))
+    assert [name for name, _ in summary.headline(read_run(tmp_path))] == ["Macro AUC", "Accuracy", "Quadratic kappa"]
+
+
+def test_the_share_of_waiting_is_over_all_epochs(tmp_path: Path) -> None:
+    run = read_run(run_folders.write_run(tmp_path, cases=20))
+    assert summary.waiting(run) is None
+    history = pd.read_csv(tmp_path / "metrics.csv").assign(seconds=10.0, waiting=[1.0] * 11 + [13.0])
+    history.to_csv(tmp_path / "metrics.csv", index=False)
+    assert summary.waiting(read_run(tmp_path)) == pytest.approx(0.2)

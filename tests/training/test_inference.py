@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from acnorm.training.inference import segment
+from acnorm.data.segmentation import IntensityPreprocessing, resample
+from acnorm.training.inference import segment, segment_case
 
 
 class Pointwise(nn.Module):
@@ -52,3 +53,24 @@ def test_flips_make_the_answer_the_same_for_a_mirrored_image():
     assert not torch.allclose(
         segment(network, image.flip(1), (16, 16)).flip(1), segment(network, image, (16, 16)), atol=1e-3
     )
+
+
+def test_a_case_is_answered_on_its_own_grid():
+    torch.manual_seed(0)
+    network, image = Pointwise(3), torch.randn(2, 6, 8, 5)
+    prepare = IntensityPreprocessing(2, (8, 8, 8))
+    inside = segment(network, image, (8, 8, 8))
+    assert torch.equal(segment_case(network, image, (6, 8, 5), prepare), inside)
+    found = segment_case(network, image, (12, 16, 5), prepare)
+    torch.testing.assert_close(found.sum(0), torch.ones(12, 16, 5))
+    pairs = found.reshape(3, 6, 2, 8, 2, 5).mean((2, 4))
+    torch.testing.assert_close(pairs[:, 1:-1, 1:-1], resample(found, (6, 8, 5))[:, 1:-1, 1:-1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_mirror_images_are_averaged_where_the_preprocessing_says_so(flips: bool):
+    torch.manual_seed(0)
+    network, image = nn.Conv2d(1, 2, 3, padding=1), torch.randn(1, 16, 16)
+    found = segment_case(network, image, (16, 16), IntensityPreprocessing(1, (16, 16), flips=flips))
+    mirrored = segment_case(network, image.flip(1), (16, 16), IntensityPreprocessing(1, (16, 16), flips=flips)).flip(1)
+    assert torch.allclose(found, mirrored, atol=1e-6) == flips

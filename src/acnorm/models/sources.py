@@ -26,6 +26,9 @@ class ModelSource:
     channels, classes: the factory's names for the number of input channels and classes.
     statistics: mean and standard deviation a channel with which its usual checkpoints were trained.
     stages: names of its modules from image to features, stage by stage, for ``UNet``; empty where it cannot be.
+    segmenter: function in the same module that builds a segmentation network with a decoder of its own, which is
+        pretrained as well, and the name of its new last layer; None where ``UNet`` gives the decoder.
+    dimensions: in which it comes.
     standalone: the factory's module needs torch alone, so its file can travel with trained weights.
     """
 
@@ -37,6 +40,8 @@ class ModelSource:
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     standalone: bool = False
     stages: tuple[tuple[str, ...], ...] = ()
+    segmenter: tuple[str, str] | None = None
+    dimensions: tuple[int, ...] = (2,)
 
 
 @dataclass(frozen=True)
@@ -70,26 +75,71 @@ def _cifar(depth: int) -> ModelSource:
 
 def _monai_resnet(depth: int) -> ModelSource:
     # Stem stride and shortcut as torchvision's, whose parameter names MONAI shares.
-    arguments = {"spatial_dims": 2, "conv1_t_stride": 2, "bias_downsample": False}
+    arguments = {"conv1_t_stride": 2, "bias_downsample": False}
     stages = (("conv1", "bn1", "relu"), ("maxpool", "layer1"), ("layer2",), ("layer3",), ("layer4",))
-    return ModelSource("monai.networks.nets", f"resnet{depth}", arguments, channels="n_input_channels", stages=stages)
+    return _monai(f"resnet{depth}", arguments, stages, channels="n_input_channels")
+
+
+def _monai(
+    function: str,
+    arguments: dict[str, Any],
+    stages: tuple[tuple[str, ...], ...],
+    *,
+    channels: str = "in_channels",
+    classes: str = "num_classes",
+) -> ModelSource:
+    return ModelSource(
+        "monai.networks.nets",
+        function,
+        {"spatial_dims": 2, **arguments},
+        channels=channels,
+        classes=classes,
+        stages=stages,
+        dimensions=(2, 3),
+    )
+
+
+def _efficientnet(size: int) -> ModelSource:
+    arguments = {"model_name": f"efficientnet-b{size}", "pretrained": False}
+    stages = (
+        ("_conv_stem_padding", "_conv_stem", "_bn0", "_swish", "_blocks.0"),
+        ("_blocks.1",),
+        ("_blocks.2",),
+        ("_blocks.3", "_blocks.4"),
+        ("_blocks.5", "_blocks.6"),
+    )
+    return _monai("EfficientNetBN", arguments, stages)
+
+
+def _senet(function: str) -> ModelSource:
+    stages = (("layer0.conv1", "layer0.bn1", "layer0.relu1"), ("layer0.pool", "layer1"), ("layer2",), ("layer3",))
+    return _monai(function, {}, (*stages, ("layer4",)))
 
 
 MODELS: dict[str, ModelSource] = {
     **{f"cifar/resnet{depth}": _cifar(depth) for depth in (20, 32, 44, 56, 110)},
     **{f"monai/resnet{depth}": _monai_resnet(depth) for depth in (10, 18, 34, 50)},
-    "monai/densenet121": ModelSource(
-        "monai.networks.nets",
+    "monai/densenet121": _monai(
         "DenseNet121",
-        {"spatial_dims": 2},
-        classes="out_channels",
-        stages=(
+        {},
+        (
             ("features.conv0", "features.norm0", "features.relu0"),
             ("features.pool0", "features.denseblock1"),
             ("features.transition1", "features.denseblock2"),
             ("features.transition2", "features.denseblock3"),
             ("features.transition3", "features.denseblock4", "features.norm5"),
         ),
+        classes="out_channels",
+    ),
+    **{f"monai/efficientnet-b{size}": _efficientnet(size) for size in (0, 1, 2)},
+    "monai/seresnet50": _senet("SEResNet50"),
+    "genesis/unet3d": ModelSource(
+        "acnorm.models.genesis",
+        "GenesisClassifier",
+        {},
+        standalone=True,
+        segmenter=("GenesisUNet", "out_tr"),
+        dimensions=(3,),
     ),
 }
 
@@ -116,11 +166,9 @@ def build_network(name: str, *, classes: int, channels: int, dimensions: int = 2
     source = find_source(name)
     factory = _factory(name, source)
     arguments = {**source.arguments, source.channels: channels, source.classes: classes}
+    _refuse_dimensions(name, dimensions)
     if "spatial_dims" in arguments:
         arguments["spatial_dims"] = dimensions
-    elif dimensions != 2 and name in MODELS:
-        known = ", ".join(key for key, row in MODELS.items() if "spatial_dims" in row.arguments)
-        raise UserError(f"--model {name}: comes in 2D only; for volumes there are {known}.")
     try:
         inspect.signature(factory).bind(**arguments)
     except (TypeError, ValueError) as error:  # ValueError: nobody knows its signature
@@ -161,15 +209,36 @@ def build_unet(name: str, *, classes: int, channels: int, dimensions: int = 2) -
         >>> network.head, network.stem
         ('decoder', 'encoder.conv1')
     """
+    if find_source(name).segmenter is not None:
+        return _with_own_decoder(name, classes, channels, dimensions)
     whole = build_network(name, classes=classes, channels=channels, dimensions=dimensions)
     if not whole.source.stages:
         raise UserError(f"--model {name}: no U-Net can be built on it; there are {', '.join(MODELS)}.")
     encoder = whole.module
-    delattr(encoder, whole.head.partition(".")[0])
+    used = {name.partition(".")[0] for stage in whole.source.stages for name in stage}
+    for name in [name for name, _ in encoder.named_children() if name not in used]:
+        delattr(encoder, name)
     module = UNet(encoder, whole.source.stages, channels, classes, dimensions)
     arguments = {"name": name, "classes": classes, "channels": channels, "dimensions": dimensions}
     factory = f"{__name__}:build_unet"
     return Network(module, name, factory, arguments, "decoder", f"encoder.{whole.stem}", whole.source)
+
+
+def _with_own_decoder(name: str, classes: int, channels: int, dimensions: int) -> Network:
+    _refuse_dimensions(name, dimensions)
+    source = find_source(name)
+    function, head = cast(tuple[str, str], source.segmenter)
+    module = getattr(import_module(source.module), function)(classes, channels)
+    stem = next(at for at, layer in module.named_modules() if isinstance(layer, nn.Conv3d))
+    arguments = {source.classes: classes, source.channels: channels}
+    return Network(module, name, f"{source.module}:{function}", arguments, head, stem, source)
+
+
+def _refuse_dimensions(name: str, dimensions: int) -> None:
+    if name in MODELS and dimensions not in MODELS[name].dimensions:
+        known = ", ".join(key for key, row in MODELS.items() if dimensions in row.dimensions)
+        only, data = ("2D", "volumes") if dimensions == 3 else ("3D", "2D images and slices")
+        raise UserError(f"--model {name}: comes in {only} only; for {data} there are {known}.")
 
 
 def find_source(name: str) -> ModelSource:
