@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acnorm.checkpoints.keys import PREFIXES, match_names
@@ -49,6 +49,7 @@ def test_no_other_run_of_prefixes_would_match_more(names: dict[str, None], wante
         assert matched(other, wanted) <= best
 
 
+@settings(deadline=None)
 @given(STATES, NAMES)
 def test_again_changes_nothing(names: dict[str, None], wanted: set[str]):
     once = match_names(numbered(names), wanted)

@@ -22,7 +22,7 @@ from acnorm.training.config import FinetuneConfig
 from acnorm.training.evaluate import predict_cases
 from acnorm.training.finetune import command_of, run_finetune
 from acnorm.training.fit import fit
-from acnorm.training.metrics import METRICS
+from acnorm.training.metrics import METRICS, OF_TWO_CLASSES
 from acnorm.training.prepare import prepare_data
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.settings import config_from_flags
@@ -74,7 +74,7 @@ def test_metrics_of_both_splits_with_intervals(vanilla: Path):
     for split in metrics["splits"].values():
         assert split["cases"] == 8
         assert split["patients"] is None
-        assert set(split["metrics"]) == set(METRICS)
+        assert set(split["metrics"]) == {*METRICS, *OF_TWO_CLASSES}
         assert all(value["low"] <= value["value"] <= value["high"] for value in split["metrics"].values())
 
 

@@ -69,7 +69,7 @@ def killed_at_the_end(folder: Path, out: Path, **changes: object) -> Path:
 
 
 def history(run: Path) -> pd.DataFrame:
-    return pd.read_csv(run / "metrics.csv").drop(columns="seconds")
+    return pd.read_csv(run / "metrics.csv").drop(columns=["seconds", "waiting"])
 
 
 def from_weights(folder: Path, **changes: object) -> dict:

@@ -60,7 +60,7 @@ def test_it_learns_and_keeps_the_best_epoch(discs: PreparedSegmentation, tmp_pat
     module = module_of(discs, tmp_path / "run", method=method, epochs=6)
     run = train(module)
     history = pd.read_csv(run / "metrics.csv")
-    assert list(history) == ["epoch", "learning_rate", "train_loss", "val_loss", "val_dice", "seconds"]
+    assert list(history) == ["epoch", "learning_rate", "train_loss", "val_loss", "val_dice", "seconds", "waiting"]
     assert history["train_loss"].iloc[-1] < 0.6 * history["train_loss"].iloc[0]
     assert history["val_dice"].max() > 0.7
     assert torch.load(run / "checkpoints/best.ckpt", weights_only=True)["epoch"] == history["val_dice"].argmax()

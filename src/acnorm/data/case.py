@@ -19,6 +19,7 @@ class Case:
     `split` is "train", "val", "test" or None (not given); `index` is the row where `image` is an archive of many
     images, and None for a file of its own. `channels` are further files of the same image (nnU-Net's _0001, ...),
     `within` is a map of where labels count (a field of view), and `other` the label map of a second observer.
+    `label_values` are the numbers that stand for the classes in the mask, where these are not 0, 1, 2, ...
 
     Examples:
         >>> Case(id="eye-1", image=Path("eyes/1.png"), label=2).patient is None
@@ -35,6 +36,7 @@ class Case:
     channels: tuple[Path, ...] = ()
     within: Path | None = None
     other: Path | None = None
+    label_values: tuple[int, ...] = ()
 
     def where(self) -> str:
         """The file of the case and, in an archive, its id: what a message to the user names.

@@ -99,7 +99,9 @@ def read_labelled(case: Case, classes: int) -> LabelledVolume:
         raise fault(case.where(), "has no label map", "add one, or leave the case out")
     image = read_case_volume(case)
     mask = _labels(case.mask, case.image, image)
-    if classes == 2 and set(np.unique(mask)) <= {0, 255}:
+    if case.label_values:
+        mask = _numbered(mask, case.label_values, case.mask)
+    elif classes == 2 and set(np.unique(mask)) <= {0, 255}:
         mask = mask // 255
     if mask.max(initial=0) >= classes:
         raise fault(
@@ -166,6 +168,16 @@ def _labels(path: Path, image_path: Path, image: Volume) -> NDArray[np.int64]:
     labels, affine = _read_labels(path)
     _same_grid(path, labels.shape, affine, image_path, image)
     return labels
+
+
+def _numbered(mask: NDArray[np.int64], values: tuple[int, ...], path: Path) -> NDArray[np.int64]:
+    """Classes counted from 0 in the place of the numbers that stand for them."""
+    strange = sorted(set(np.unique(mask).tolist()) - set(values))
+    if strange:
+        known = ", ".join(map(str, values))
+        raise fault(path, f"holds the label {strange[0]}, which is none of {known}", "correct it")
+    order = np.argsort(values)
+    return np.asarray(order[np.searchsorted(np.array(values)[order], mask)], dtype=np.int64)
 
 
 def _same_grid(

@@ -216,8 +216,8 @@ def build_unet(name: str, *, classes: int, channels: int, dimensions: int = 2) -
         raise UserError(f"--model {name}: no U-Net can be built on it; there are {', '.join(MODELS)}.")
     encoder = whole.module
     used = {name.partition(".")[0] for stage in whole.source.stages for name in stage}
-    for name in [name for name, _ in encoder.named_children() if name not in used]:
-        delattr(encoder, name)
+    for child in [child for child, _ in encoder.named_children() if child not in used]:
+        delattr(encoder, child)
     module = UNet(encoder, whole.source.stages, channels, classes, dimensions)
     arguments = {"name": name, "classes": classes, "channels": channels, "dimensions": dimensions}
     factory = f"{__name__}:build_unet"

@@ -92,7 +92,8 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
         raise UserError(f"--method {config.method} with --model {config.model}: {error}{hint}") from None
     warning = None
     if config.norm_statistics == "train":
-        warning = too_few_values(network.module, example_batch(data.preprocessing), config.batch_size)
+        with torch.random.fork_rng(devices=[]):
+            warning = too_few_values(network.module, example_batch(data.preprocessing), config.batch_size)
     if warning is not None:
         logger.warning("%s", warning)
     return PreparedModel(network, module, method, report, () if warning is None else (warning,))

@@ -36,6 +36,20 @@ def made(name: str, folder: Path) -> Path:
                     np.arange(8).reshape(2, 2, 2) % 2,
                 )
         return folder
+    if name in ("lits", "mmwhs"):
+        files = {"lits": ("volume-0", "segmentation-0"), "mmwhs": ("ct_train_1_image", "ct_train_1_label")}[name]
+        for file in files:
+            nifti(folder / f"{file}.nii", np.zeros((2, 2, 2)))
+        return folder
+    if name in ("aptos", "eyepacs"):
+        table, images, header = {
+            "aptos": ("train.csv", "train_images", "id_code,diagnosis"),
+            "eyepacs": ("trainLabels.csv", "train", "image,level"),
+        }[name]
+        (folder / images).mkdir()
+        image.save(folder / images / "a.png")
+        (folder / table).write_text(f"{header}\na,0\n")
+        return folder
     if name in ("msd", "acdc"):
         places = [f"{kind}/{case}.nii.gz" for kind in ("imagesTr", "labelsTr") for case in "ab"]
         if name == "acdc":
@@ -103,7 +117,7 @@ def test_nothing_there(tmp_path: Path):
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path):
     with pytest.raises(
         UserError,
-        match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, chase, stare, hrf, pairs, folder",
+        match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder",
     ):
         read_cases(tmp_path, "dicom")
 

@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acnorm.data.case import Collection
-from acnorm.data.formats import acdc, drive, folder, idrid, medmnist, msd, nnunet, pairs, table, vessels
+from acnorm.data.formats import (
+    acdc,
+    drive,
+    folder,
+    idrid,
+    lits,
+    medmnist,
+    mmwhs,
+    msd,
+    nnunet,
+    pairs,
+    retinopathy,
+    table,
+    vessels,
+)
 from acnorm.data.problems import fault
 
 
@@ -29,6 +43,10 @@ FORMATS: dict[str, Format] = {
     "nnunet": Format(nnunet.detect, nnunet.read, "nnU-Net's raw layout: dataset.json, imagesTr, labelsTr"),
     "msd": Format(msd.detect, msd.read, "the Decathlon's layout: dataset.json that lists images and labels"),
     "acdc": Format(acdc.detect, acdc.read, "the folder of the ACDC release (cardiac segmentation)"),
+    "lits": Format(lits.detect, lits.read, "the folder of the LiTS release (liver tumours)"),
+    "mmwhs": Format(mmwhs.detect, mmwhs.read, "the folder ct_train or mr_train of MM-WHS (whole hearts)"),
+    "aptos": Format(retinopathy.detect_aptos, retinopathy.read_aptos, "the folder of APTOS 2019 (DR grading)"),
+    "eyepacs": Format(retinopathy.detect_eyepacs, retinopathy.read_eyepacs, "the folder of EyePACS (DR grading)"),
     "chase": Format(vessels.detect_chase, vessels.read_chase, "the folder of CHASE_DB1 (vessel segmentation)"),
     "stare": Format(vessels.detect_stare, vessels.read_stare, "the folder of STARE's vessels"),
     "hrf": Format(vessels.detect_hrf, vessels.read_hrf, "the folder of HRF (vessel segmentation)"),
