@@ -37,9 +37,11 @@ def made(name: str, folder: Path) -> Path:
                 )
         return folder
     if name in ("lits", "mmwhs"):
-        files = {"lits": ("volume-0", "segmentation-0"), "mmwhs": ("ct_train_1_image", "ct_train_1_label")}[name]
-        for file in files:
-            nifti(folder / f"{file}.nii", np.zeros((2, 2, 2)))
+        for at in "12":
+            for file in {"lits": ("volume-{}", "segmentation-{}"), "mmwhs": ("ct_train_{}_image", "ct_train_{}_label")}[
+                name
+            ]:
+                nifti(folder / f"{file.format(at)}.nii", np.zeros((2, 2, 2)))
         return folder
     if name in ("aptos", "eyepacs"):
         table, images, header = {
@@ -47,8 +49,9 @@ def made(name: str, folder: Path) -> Path:
             "eyepacs": ("trainLabels.csv", "train", "image,level"),
         }[name]
         (folder / images).mkdir()
-        image.save(folder / images / "a.png")
-        (folder / table).write_text(f"{header}\na,0\n")
+        for eye in "ab":
+            image.save(folder / images / f"{eye}.png")
+        (folder / table).write_text(f"{header}\na,0\nb,1\n")
         return folder
     if name in ("msd", "acdc"):
         places = [f"{kind}/{case}.nii.gz" for kind in ("imagesTr", "labelsTr") for case in "ab"]
