@@ -1,4 +1,4 @@
-"""Run the Python and shell-free snippets of the README and the docs as tests."""
+"""Run the Python and shell-free snippets of the README and the docs as tests; no test fails for being slow."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+settings.register_profile("untimed", deadline=None)  # the machine that runs them may be busy
+settings.load_profile("untimed")
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
