@@ -150,10 +150,10 @@ def _fit(
             adapted.append(name)
         if found is not None and name == stem_weight and _differs_in_channels(found, value):
             found = adapt_stem(found, value.shape[1])
-            adapted += [] if name in adapted else [name]
+            adapted.append(name)
         if found is not None and found.shape == value.shape:
             fitting[name] = found
-    return fitting, tuple(adapted)
+    return fitting, tuple(dict.fromkeys(adapted))
 
 
 def _counts(name: str) -> bool:

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
-GIBIBYTE = 1024**3
 
 
 class CaseCache:

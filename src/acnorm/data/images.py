@@ -12,7 +12,7 @@ from acnorm.data.decoders.pixels import Image
 from acnorm.data.decoders.tiff import read_tiff
 from acnorm.data.problems import fault
 
-VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
+NIFTI, ITK = (".nii", ".nii.gz"), (".mha", ".mhd", ".nrrd")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".dcm", ".dicom")
 
 _PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"P5\n", b"P6\n")
@@ -65,7 +65,7 @@ def is_volume(path: Path) -> bool:
         >>> is_volume(Path("scans/1.nii.gz")), is_volume(Path("eyes/1.png"))
         (True, False)
     """
-    return path.name.lower().endswith(VOLUMES)
+    return path.name.lower().endswith((*NIFTI, *ITK))
 
 
 def read_file(path: Path) -> Image:

@@ -27,7 +27,6 @@ class Task:
     headline: tuple[str, ...]
 
 
-_VOLUMES = {"epochs": 30, "batch_size": 2, "patches_per_case": 4, "spacing": "median"}
 _SLICES = {"slices": True, "epochs": 20, "batch_size": 16, "patches_per_case": 16, "spacing": "median"}
 
 TASKS: dict[str, Task] = {
@@ -54,7 +53,7 @@ TASKS: dict[str, Task] = {
     "nodule-segmentation": Task(
         "segmentation",
         "3D, lung nodules in CT",
-        {**_VOLUMES, "patch_size": 48, "patches_per_case": 1, "batch_size": 4},
+        {"epochs": 30, "batch_size": 4, "patches_per_case": 1, "spacing": "median", "patch_size": 48},
         ("dice_", "iou_", "hd95_"),
     ),
     "liver-tumor-segmentation": Task(

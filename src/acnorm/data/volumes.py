@@ -18,10 +18,9 @@ from acnorm.data.case import Case
 from acnorm.data.decoders.itk import read_itk, write_itk
 from acnorm.data.decoders.labels import read_label_image, write_label_image
 from acnorm.data.decoders.nifti import read_nifti, write_nifti
-from acnorm.data.images import read_file
+from acnorm.data.images import ITK, NIFTI, read_file
 from acnorm.data.problems import fault
 
-NIFTI, ITK = (".nii", ".nii.gz"), (".mha", ".mhd", ".nrrd")
 Space = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 

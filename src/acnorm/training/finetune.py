@@ -217,7 +217,7 @@ def command_of(config: FinetuneConfig) -> str:
         >>> command_of(FinetuneConfig(data="my eyes", model="cifar/resnet20", out="run", epochs=3))
         "acnorm finetune --data 'my eyes' --model cifar/resnet20 --out run --epochs 3"
     """
-    default = FinetuneConfig(data=config.data, model=config.model, out=config.out, task=None).to_dict()
+    default = FinetuneConfig(data=config.data, model=config.model, out=config.out).to_dict()
     default |= {} if config.task is None else find_task(config.task).settings
     parts = ["acnorm", "finetune"]
     for name in ("data", "model", "out"):

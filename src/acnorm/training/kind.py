@@ -97,10 +97,11 @@ def kind_of(config: FinetuneConfig) -> Kind:
         'kind_of'
     """
     held = (read_sound if config.skip_bad else read_cases)(config.data, config.format).task
-    if config.task is not None and find_task(config.task).kind != held:
+    wanted = held if config.task is None else find_task(config.task).kind
+    if wanted != held:
         holds = {"classification": "classes", "segmentation": "label maps"}
         raise UserError(
-            f"--task {config.task}: needs {holds[find_task(config.task).kind]}; {config.data} holds {holds[held]}. "
+            f"--task {config.task}: needs {holds[wanted]}; {config.data} holds {holds[held]}. "
             f"Give other data, or --task {held}."
         )
     if held == "classification":

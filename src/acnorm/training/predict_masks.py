@@ -12,9 +12,9 @@ from torch import Tensor
 
 from acnorm.data.case import Case
 from acnorm.data.formats import FORMATS, read_cases
-from acnorm.data.images import is_image
+from acnorm.data.images import ITK, NIFTI, is_image
 from acnorm.data.segmentation import IntensityPreprocessing
-from acnorm.data.volumes import ITK, NIFTI, read_case_volume, write_mask
+from acnorm.data.volumes import read_case_volume, write_mask
 from acnorm.errors import UserError
 from acnorm.training.inference import segment_case
 from acnorm.training.shipping import ShippedModel
@@ -91,16 +91,12 @@ def _cases(data: Path, format: str | None) -> tuple[Case, ...]:
         return read_cases(data, format or known).cases
     if data.is_file():
         return (Case(_stem(data), data, 0),)
-    files = [path for path in sorted(data.rglob("*")) if path.is_file() and _is_picture(path)]
+    files = [path for path in sorted(data.rglob("*")) if path.is_file() and is_image(path)]
     if files and all(path.suffix.lower() in (".dcm", "") for path in files):
         return (Case(data.name, data, 0),)  # one DICOM series
     if not files:
         raise UserError(f"{data}: holds no image and no volume; give a folder that does.")
     return tuple(Case(str(path.relative_to(data).with_name(_stem(path))), path, 0) for path in files)
-
-
-def _is_picture(path: Path) -> bool:
-    return is_image(path)
 
 
 def _stem(path: Path) -> str:

@@ -75,7 +75,7 @@ def _open(path: Path, _modified: int, size: int) -> Archive:
 def read_row(path: Path, index: int) -> Image:
     """One row of an archive as [1 or 3, height, width] or [1 or 3, depth, height, width] in 0..1."""
     archive = open_archive(path)
+    values = to_unit(archive.row(index), f"{path}[row {index}]")
     if archive.holds_volumes():
-        values = to_unit(archive.row(index), f"{path}[row {index}]")
         return np.ascontiguousarray(values[None] if values.ndim == 3 else np.moveaxis(values, 3, 0))
-    return channels_first(to_unit(open_archive(path).row(index), f"{path}[row {index}]"), path)
+    return channels_first(values, path)
