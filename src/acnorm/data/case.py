@@ -20,6 +20,8 @@ class Case:
     images, and None for a file of its own. `channels` are further files of the same image (nnU-Net's _0001, ...),
     `within` is a map of where labels count (a field of view), and `other` the label map of a second observer.
     `label_values` are the numbers that stand for the classes in the mask, where these are not 0, 1, 2, ...
+    `box` is the cube of a volume that is the image, where it is not the whole: its centre, x, y, z in RAS, and its
+    side, in millimetres.
 
     Examples:
         >>> Case(id="eye-1", image=Path("eyes/1.png"), label=2).patient is None
@@ -37,15 +39,16 @@ class Case:
     within: Path | None = None
     other: Path | None = None
     label_values: tuple[int, ...] = ()
+    box: tuple[float, float, float, float] | None = None
 
     def where(self) -> str:
-        """The file of the case and, in an archive, its id: what a message to the user names.
+        """The file of the case and, where it holds several, its id: what a message to the user names.
 
         Examples:
             >>> Case(id="train_0007", image=Path("eyes.npz"), label=0, index=7).where()
             'eyes.npz[train_0007]'
         """
-        return str(self.image) if self.index is None else f"{self.image}[{self.id}]"
+        return str(self.image) if self.index is None and self.box is None else f"{self.image}[{self.id}]"
 
 
 @dataclass(frozen=True)

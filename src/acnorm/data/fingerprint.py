@@ -32,13 +32,20 @@ def fingerprint(cases: Iterable[Case]) -> str:
     cases = sorted(cases, key=lambda case: case.id)
     whole = hashlib.sha256()
     for case in cases:
-        whole.update(repr((case.id, case.label, case.patient, case.image.name, case.index)).encode())
+        whole.update(repr((case.id, case.label, case.patient, case.image.name, case.index, case.box)).encode())
     files = [
         file for case in cases for file in (case.image, *case.channels, case.mask, case.within) if file is not None
     ]
     for file in dict.fromkeys(files):
-        whole.update(_of_file(file))
+        for part in sorted(file.iterdir()) if file.is_dir() else (file, *_voxels_of(file)):
+            whole.update(_of_file(part))
     return whole.hexdigest()
+
+
+def _voxels_of(file: Path) -> list[Path]:
+    """The file beside a MetaImage header that holds its voxels."""
+    beside = [file.with_suffix(suffix) for suffix in (".raw", ".zraw") if file.suffix.lower() == ".mhd"]
+    return [path for path in beside if path.is_file()]
 
 
 def _of_file(file: Path) -> bytes:

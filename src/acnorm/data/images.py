@@ -36,7 +36,8 @@ def read_image(case: Case) -> Image:
     8-bit values are divided by 255 and 16-bit values by 65535. What each kind does with windows, palettes,
     alpha and orientation stands in `acnorm.data.decoders`.
 
-    Volumes (NIfTI, MHA, MHD, NRRD, rows of three axes) come as [1, x, y, z], files with intensities as stored.
+    Volumes (NIfTI, MHA, MHD, NRRD, rows of three axes) come as [1, x, y, z], files with intensities as stored; of a
+    case with a box, that cube in voxels of one millimetre.
 
     Raises `DataError`, one line with the file and the remedy, for anything that cannot be read.
 
@@ -51,6 +52,10 @@ def read_image(case: Case) -> Image:
     """
     if case.index is not None:
         return read_row(case.image, case.index)
+    if case.box is not None:
+        from acnorm.data.decoders.itk import read_box
+
+        return read_box(case.image, case.box[:3], case.box[3])[None]
     if is_volume(case.image):
         from acnorm.data.volumes import read_volume  # which reads 2D images by this file
 

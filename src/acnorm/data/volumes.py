@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,11 +18,10 @@ from numpy.typing import NDArray
 from acnorm.data.case import Case
 from acnorm.data.decoders.itk import read_itk, write_itk
 from acnorm.data.decoders.labels import read_label_image, write_label_image
+from acnorm.data.decoders.lidc import read_consensus
 from acnorm.data.decoders.nifti import read_nifti, write_nifti
 from acnorm.data.images import ITK, NIFTI, read_file
 from acnorm.data.problems import fault
-
-Space = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ def write_mask(mask: Int[NDArray[np.uint8], "*space"], like: Path, out: Path) ->
     writer(mask, like, out)
 
 
-def _reader(path: Path) -> Callable[[Path], Space] | None:
+def _reader(path: Path) -> Callable[[Path], tuple[NDArray[Any], NDArray[np.float64]]] | None:
+    if path.suffix.lower() == ".xml":
+        return read_consensus
     return {NIFTI: read_nifti, ITK: read_itk}.get(_kind(path) or ())
 
 

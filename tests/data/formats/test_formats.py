@@ -9,7 +9,7 @@ import pytest
 
 from acnorm.data.formats import FORMATS, read_cases
 from acnorm.errors import UserError
-from volume_files import nifti
+from volume_files import lidc_scan, luna16, nifti
 
 
 def made(name: str, folder: Path) -> Path:
@@ -42,6 +42,12 @@ def made(name: str, folder: Path) -> Path:
                 name
             ]:
                 nifti(folder / f"{file.format(at)}.nii", np.zeros((2, 2, 2)))
+        return folder
+    if name == "luna16":
+        return luna16(folder, candidates=[("1.2.3", (0, 0, 0), 0), ("1.2.3", (1, 1, 1), 1)])
+    if name == "lidc":
+        for patient in ("LIDC-IDRI-0001", "LIDC-IDRI-0002"):
+            lidc_scan(folder / patient / "study" / "series", readers=[])
         return folder
     if name in ("aptos", "eyepacs"):
         table, images, header = {
@@ -120,7 +126,7 @@ def test_nothing_there(tmp_path: Path):
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path):
     with pytest.raises(
         UserError,
-        match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder",
+        match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, luna16, lidc, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder",
     ):
         read_cases(tmp_path, "dicom")
 

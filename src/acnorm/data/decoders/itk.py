@@ -21,14 +21,71 @@ def read_itk(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[NDA
     Raises `DataError` for a file that cannot be read or that has not three axes and one value a voxel; and for a folder
     that holds no series, several, or one that lacks a slice.
     """
-    image = sitk.DICOMOrient(_load(path), "RAS")
+    image = sitk.DICOMOrient(load_itk(path), "RAS")
     values = sitk.GetArrayFromImage(image).astype(np.float32).transpose(2, 1, 0)
-    return values, _affine(image)
+    return values, affine_of(image)
+
+
+def read_box(
+    path: Path, centre: tuple[float, float, float], side: float, spacing: float = 1.0
+) -> Float[NDArray[np.float32], "x y z"]:
+    """Read a cube of a volume, interpolated to voxels of one size, in RAS; of a MetaImage only that part of the file.
+
+    Args:
+        path: MHA, MHD, NRRD or NIfTI.
+        centre: x, y, z of the middle of the cube, in millimetres of RAS.
+        side: of the cube, in millimetres.
+        spacing: of the result, in millimetres.
+
+    Where the cube reaches beyond the volume it is filled with the lowest value that it holds. Raises `DataError` for a
+    file that cannot be read, and for a centre outside the volume.
+    """
+    reader = _header(path)
+    to_world = np.array(reader.GetDirection()).reshape(3, 3) * np.array(reader.GetSpacing())
+    middle = np.array([-centre[0], -centre[1], centre[2]])  # SimpleITK speaks LPS
+    voxel = np.linalg.solve(to_world, middle - np.array(reader.GetOrigin()))
+    size = np.array(reader.GetSize())
+    if (voxel < -0.5).any() or (voxel > size - 0.5).any():
+        told = ", ".join(f"{value:g}" for value in middle)
+        raise fault(path, f"the point {told} (x, y, z in mm) lies outside", "take coordinates of this scan, in mm")
+    reach = np.abs(np.linalg.inv(to_world)).sum(axis=1) * side / 2 + 1
+    low = np.clip(np.floor(voxel - reach), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(voxel + reach), low, size - 1).astype(int)
+    reader.SetExtractIndex(low.tolist())
+    reader.SetExtractSize((high - low + 1).tolist())
+    part = sitk.Cast(_executed(reader, path), sitk.sitkFloat32)
+    count = max(1, round(side / spacing))
+    first = middle - np.array([-1, -1, 1]) * (count - 1) / 2 * spacing
+    turned = np.diag([-1.0, -1.0, 1.0]).reshape(-1).tolist()
+    lowest = float(sitk.GetArrayViewFromImage(part).min())
+    cube = sitk.Resample(
+        part, [count] * 3, sitk.Transform(), sitk.sitkLinear, first.tolist(), [spacing] * 3, turned, lowest
+    )
+    values: NDArray[np.float32] = sitk.GetArrayFromImage(cube).transpose(2, 1, 0)
+    return values
+
+
+def _header(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise _unreadable(path) from None
+    _refuse_axes(path, reader.GetDimension(), reader.GetNumberOfComponents())
+    return reader
+
+
+def _executed(reader: sitk.ImageFileReader, path: Path) -> sitk.Image:
+    try:
+        return reader.Execute()
+    except RuntimeError:
+        raise _unreadable(path) from None
 
 
 def write_itk(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> None:
     """Write a label map given in RAS on the grid of `like`."""
-    source = _load(like)
+    source = load_itk(like)
     turned = sitk.GetImageFromArray(np.ascontiguousarray(mask.astype(np.uint8).transpose(2, 1, 0)))
     turned.CopyInformation(sitk.DICOMOrient(source, "RAS"))
     code = sitk.DICOMOrientImageFilter_GetOrientationFromDirectionCosines(source.GetDirection())
@@ -42,34 +99,51 @@ def write_itk(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> N
         sitk.WriteImage(found, str(draft))
 
 
-def _load(path: Path) -> sitk.Image:
+def load_itk(path: Path) -> sitk.Image:
     if path.is_dir():
         return _series(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError:
-        what = "cannot be read" if path.is_file() else "no such file"
-        raise fault(path, what, "check the path, and the file beside it in an .mhd") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        parts = f"{image.GetDimension()} axes and {image.GetNumberOfComponentsPerPixel()} values a voxel"
-        raise fault(path, f"has {parts}, three axes and one value are needed", "give one volume a file")
+        raise _unreadable(path) from None
+    _refuse_axes(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
     return image
 
 
+def _unreadable(path: Path) -> Exception:
+    what = "cannot be read" if path.is_file() else "no such file"
+    return fault(path, what, "check the path, and the file beside it in an .mhd")
+
+
+def _refuse_axes(path: Path, axes: int, values: int) -> None:
+    if axes != 3 or values != 1:
+        parts = f"{axes} axes and {values} values a voxel"
+        raise fault(path, f"has {parts}, three axes and one value are needed", "give one volume a file")
+
+
 def _series(folder: Path) -> sitk.Image:
-    names = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not names:
-        raise fault(folder, "holds no DICOM series", "give the folder that holds the files of one series")
-    if len(names) > 1:
-        raise fault(folder, f"holds {len(names)} DICOM series", "give each series a folder of its own")
-    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), names[0])
-    _check_slices(folder, files)
+    files = series_files(folder)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(files)
     try:
         return reader.Execute()
     except RuntimeError:
         raise fault(folder, "its DICOM series cannot be read", "copy or export it again") from None
+
+
+def series_files(folder: Path) -> tuple[str, ...]:
+    """The files of the one DICOM series in a folder, from the first slice to the last.
+
+    Raises `DataError` for a folder that holds no series, several, or one that lacks a slice.
+    """
+    names = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if not names:
+        raise fault(folder, "holds no DICOM series", "give the folder that holds the files of one series")
+    if len(names) > 1:
+        raise fault(folder, f"holds {len(names)} DICOM series", "give each series a folder of its own")
+    files: tuple[str, ...] = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), names[0])
+    _check_slices(folder, files)
+    return files
 
 
 def _check_slices(folder: Path, files: tuple[str, ...]) -> None:
@@ -91,7 +165,7 @@ def _check_slices(folder: Path, files: tuple[str, ...]) -> None:
         )
 
 
-def _affine(image: sitk.Image) -> NDArray[np.float64]:
+def affine_of(image: sitk.Image) -> NDArray[np.float64]:
     """From voxels to RAS; SimpleITK speaks LPS."""
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
