@@ -20,7 +20,7 @@ from tiny_runs import NETWORK
 def run(tmp_path: Path) -> Path:
     network = build_network(NETWORK, classes=2, channels=3)
     prepare = Preprocessing(size=16, channels=3, mean=(0.5,) * 3, deviation=(0.2,) * 3)
-    ship(RunFolder(tmp_path), network, network.module, ("healthy", "ill"), prepare)
+    ship(RunFolder(tmp_path), network, network.module, ("healthy", "ill"), prepare, "classification")
     return tmp_path
 
 

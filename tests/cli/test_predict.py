@@ -19,7 +19,7 @@ from tiny_runs import NETWORK, eyes
 def run(tmp_path: Path) -> Path:
     network = build_network(NETWORK, classes=2, channels=3)
     prepare = Preprocessing(size=16, channels=3, mean=(0.5,) * 3, deviation=(0.2,) * 3)
-    ship(RunFolder(tmp_path / "run"), network, network.module, ("0", "1"), prepare)
+    ship(RunFolder(tmp_path / "run"), network, network.module, ("0", "1"), prepare, "classification")
     eyes(tmp_path / "eyes.npz")
     return tmp_path / "run"
 

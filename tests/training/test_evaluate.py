@@ -133,7 +133,7 @@ def test_the_table_holds_each_case_of_each_split(tmp_path: Path):
 def test_examples_are_the_extremes_of_the_loss_and_no_case_is_both(tmp_path: Path, dataset: CaseDataset, count: int):
     few = CaseDataset(dataset.cases[:count], dataset.preprocessing)
     found = Predictions(few.cases, random_predictions(count).probabilities)
-    write_examples(RunFolder(tmp_path / "run"), found, few)
+    write_examples(RunFolder(tmp_path / "run"), found, few, "abc")
     entries = json.loads((tmp_path / "run/examples.json").read_text())
     each = min(EXAMPLES, count // 2)
     losses = sorted(found.losses)
@@ -149,7 +149,7 @@ def test_examples_are_the_extremes_of_the_loss_and_no_case_is_both(tmp_path: Pat
 
 def test_an_example_of_one_channel_is_a_grey_image(tmp_path: Path, dataset: CaseDataset):
     grey = CaseDataset(dataset.cases[:2], Preprocessing(size=16, channels=1, mean=(0.5,), deviation=(0.3,)))
-    write_examples(RunFolder(tmp_path), Predictions(grey.cases, np.eye(3)[:2]), grey)
+    write_examples(RunFolder(tmp_path), Predictions(grey.cases, np.eye(3)[:2]), grey, "abc")
     with Image.open(tmp_path / "examples/best_00.png") as image:
         assert (image.mode, image.size) == ("L", (16, 16))
 

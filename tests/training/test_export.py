@@ -37,7 +37,7 @@ def shipped(folder: Path, model: str = NETWORK) -> Path:
     network = build_network(model, classes=2, channels=3)
     spread_norms(network.module)
     prepare = Preprocessing(size=16, channels=3, mean=(0.5,) * 3, deviation=(0.2,) * 3)
-    ship(RunFolder(folder), network, network.module, ("healthy", "ill"), prepare)
+    ship(RunFolder(folder), network, network.module, ("healthy", "ill"), prepare, "classification")
     return folder
 
 

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import acnorm
+from acnorm.data.case import Case
 from acnorm.data.check import check
+from acnorm.data.images import read_image
 from acnorm.data.loading import load_data
 from acnorm.errors import UserError
 from acnorm.models.sources import build_network
@@ -131,3 +133,44 @@ def test_images_beside_volumes_are_refused(home: Path, tmp_path: Path):
     ):
         load_data(tmp_path / "table.csv", image_size=8)
     assert any("has 3 axes, most have 2" in line for line in check(tmp_path / "table.csv").lines())
+
+
+@SETS
+def test_slice_by_slice_with_a_2d_network(home: Path, data: str, tmp_path: Path):
+    result = acnorm.finetune(**settings_of(home, data, tmp_path / "run", slices=True, image_size=24))
+    told = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert told["image"][1:] == [24, 24]
+    shipped = load_shipped(RunFolder(tmp_path / "run"))
+    assert shipped.preprocessing.slices == 16
+    case = load_data(home / data).test.cases[3]
+    images = shipped.preprocessing(read_image(case)).movedim(-1, 0)
+    with torch.no_grad():
+        mean = shipped.network(images).softmax(dim=1).mean(dim=0)
+    table = pd.read_csv(tmp_path / "run" / "per_case.csv", dtype={"id": str}).set_index("id")
+    assert table.loc[case.id, "probability_1"] == pytest.approx(float(mean[1]), abs=2e-6)
+    assert result.metrics["splits"]["test"]["cases"] == 8
+    source = home / data
+    again = pd.read_csv(acnorm.predict(tmp_path / "run", source), dtype={"id": str}).set_index("id")
+    assert again.loc[case.id].iloc[-1] == pytest.approx(float(mean[1]), abs=2e-6)
+
+
+def test_a_slice_is_drawn_by_epoch_and_case_alone(home: Path):
+    train = load_data(home / "balls.npz", slices=True).train
+    drawn = [train[epoch, 5]["image"] for epoch in range(6)]
+    assert all(image.shape == (1, SIDE, SIDE) for image in drawn)
+    assert not all(torch.equal(drawn[0], image) for image in drawn)
+    assert torch.equal(drawn[4], load_data(home / "balls.npz", slices=True).train[4, 5]["image"])
+
+
+def test_slices_of_images_are_refused(tmp_path: Path):
+    np.savez(tmp_path / "eyes.npz", train_images=np.zeros((8, 8, 8, 3), np.uint8), train_labels=np.arange(8) % 2)
+    with pytest.raises(UserError, match="--slices is for volumes; leave it out for 2D images"):
+        load_data(tmp_path / "eyes.npz", slices=True)
+
+
+def test_an_archive_is_read_with_its_slices_last(tmp_path: Path):
+    volumes = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    np.savez(tmp_path / "a.npz", train_images=volumes, train_labels=np.arange(2))
+    image = read_image(Case("train_0001", tmp_path / "a.npz", 1, index=1))
+    assert image.shape == (1, 4, 5, 3)
+    np.testing.assert_allclose(image[0, :, :, 2], volumes[1, 2] / 255, rtol=1e-6)

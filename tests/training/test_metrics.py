@@ -12,7 +12,7 @@ from torch.nn import functional
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassCalibrationError
 
-from acnorm.training.metrics import BINS, OF_TWO_CLASSES, classification_metrics, with_intervals
+from acnorm.training.metrics import BINS, OF_TWO_CLASSES, classification_metrics, multilabel_metrics, with_intervals
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -123,3 +123,31 @@ def test_the_interval_of_the_calibration_error_holds_it(seed: int, cases: int, c
         "expected_calibration_error"
     ]
     assert 0 <= error.low <= error.value <= error.high <= 1
+
+
+@pytest.mark.parametrize("rounded", [1, 6], ids=["ties", "no ties"])
+def test_metrics_of_several_classes_are_scikit_learns(rounded: int):
+    draw = np.random.default_rng(rounded)
+    truth = draw.random((60, 4)) < (0.5, 0.2, 0.05, 0.4)
+    probabilities = (0.6 * draw.random((60, 4)) + 0.4 * truth * draw.random((60, 4))).round(rounded)
+    found = multilabel_metrics(truth, probabilities)
+    answers = probabilities >= 0.5
+    expected = {
+        "macro_auc": sklearn_metrics.roc_auc_score(truth, probabilities, average="macro"),
+        "macro_average_precision": sklearn_metrics.average_precision_score(truth, probabilities, average="macro"),
+        "macro_f1": sklearn_metrics.f1_score(truth, answers, average="macro", zero_division=0),
+        "label_accuracy": 1 - sklearn_metrics.hamming_loss(truth, answers),
+        "exact_match": sklearn_metrics.accuracy_score(truth, answers),
+        "brier": np.mean([sklearn_metrics.brier_score_loss(truth[:, at], probabilities[:, at]) for at in range(4)]),
+    }
+    assert found == pytest.approx(expected)
+
+
+def test_a_class_that_no_case_shows_is_left_out():
+    truth = np.array([[True, False], [False, False]])
+    found = multilabel_metrics(truth, np.array([[0.9, 0.2], [0.1, 0.6]]))
+    assert (found["macro_auc"], found["macro_average_precision"], found["macro_f1"]) == (1.0, 1.0, 1.0)
+    nothing = multilabel_metrics(np.zeros((2, 2), bool), np.full((2, 2), 0.1))
+    assert np.isnan([nothing["macro_auc"], nothing["macro_average_precision"], nothing["macro_f1"]]).all()
+    with pytest.raises(ValueError, match="no cases"):
+        multilabel_metrics(np.zeros((0, 2), bool), np.zeros((0, 2)))

@@ -84,7 +84,7 @@ def test_an_image_of_another_size_is_brought_to_that_of_the_run(acnorm: Path, tm
 def test_classes_are_told_by_name_whatever_their_number_in_the_data(images: Path, tmp_path: Path):
     network = build_network(NETWORK, classes=3, channels=3)
     prepare = Preprocessing(size=16, channels=3, mean=(0.5,) * 3, deviation=(0.2,) * 3)
-    ship(RunFolder(tmp_path / "run"), network, network.module, ("severe", "mild", "none"), prepare)
+    ship(RunFolder(tmp_path / "run"), network, network.module, ("severe", "mild", "none"), prepare, "classification")
     names = {"test_0000.png": "mild", "test_0001.png": "none", "test_0002.png": "mild"}
     data = by_class(images, tmp_path / "data", names)
     table = pd.read_csv(predict(tmp_path / "run", data, model=NETWORK), keep_default_na=False)

@@ -31,7 +31,7 @@ def shipped(folder: Path, name: str = "cifar/resnet20", classes: tuple[str, ...]
     run = RunFolder(folder)
     network = build_network(name, classes=len(classes), channels=3)
     spread_norms(network.module)
-    ship(run, network, network.module, classes, PREPARE)
+    ship(run, network, network.module, classes, PREPARE, "classification")
     return run
 
 
@@ -81,7 +81,7 @@ def test_what_was_shipped_is_loaded(tmp_path: Path):
     run = RunFolder(tmp_path)
     network = build_network("cifar/resnet20", classes=3, channels=3)
     spread_norms(network.module)
-    ship(run, network, network.module, ("a", "b", "c"), PREPARE)
+    ship(run, network, network.module, ("a", "b", "c"), PREPARE, "classification")
     found = load_shipped(run)
     assert (found.classes, found.preprocessing) == (("a", "b", "c"), PREPARE)
     assert not found.network.training

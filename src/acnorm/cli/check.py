@@ -95,7 +95,7 @@ def _grouped(problems: list[Problem]) -> list[str]:
 
 
 def _table(report: CheckReport) -> list[str]:
-    """Cases by class (rows) and split (columns), with sums; of label maps, cases that hold the class."""
+    """Cases by class (rows) and split (columns), with sums; where a case may hold several, cases that do."""
     splits = list(report.counts)
     rows = [["class" if report.task == "classification" else "cases with", *splits, "all"]]
     for name in report.classes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ class Case:
     `within` is a map of where labels count (a field of view), and `other` the label map of a second observer.
     `label_values` are the numbers that stand for the classes in the mask, where these are not 0, 1, 2, ...
     `box` is the cube of a volume that is the image, where it is not the whole: its centre, x, y, z in RAS, and its
-    side, in millimetres.
+    side, in millimetres. `labels` are the classes that the case shows, none or several of them, where cases may show
+    several; `label` is then the one by which cases are stratified.
 
     Examples:
         >>> Case(id="eye-1", image=Path("eyes/1.png"), label=2).patient is None
@@ -40,6 +42,12 @@ class Case:
     other: Path | None = None
     label_values: tuple[int, ...] = ()
     box: tuple[float, float, float, float] | None = None
+    labels: tuple[int, ...] | None = None
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The classes that the case shows: its label, or its labels where it may have several."""
+        return (self.label,) if self.labels is None else self.labels
 
     def where(self) -> str:
         """The file of the case and, where it holds several, its id: what a message to the user names.
@@ -78,8 +86,13 @@ class Collection:
 
     @property
     def task(self) -> str:
-        """ "segmentation" where cases have label maps, else "classification"."""
-        return "segmentation" if any(case.mask is not None for case in self.cases) else "classification"
+        """ "segmentation" where cases have label maps, "multilabel" where they may show several classes each, else
+        "classification".
+        """
+        if any(case.mask is not None for case in self.cases):
+            return "segmentation"
+        several = any(case.labels is not None for case in self.cases)
+        return "multilabel" if several else "classification"
 
     @property
     def patients_known(self) -> bool:
@@ -91,6 +104,16 @@ class Collection:
         found = {case.split for case in self.cases}
         order: list[str | None] = [*SPLITS, None]
         return {split: [case for case in self.cases if case.split == split] for split in order if split in found}
+
+
+def named(labels: Sequence[int], classes: Sequence[str]) -> str:
+    """The classes that a case shows, in one text: with bars between, and "none" of none.
+
+    Examples:
+        >>> named((0, 2), ("edema", "mass", "nodule")), named((), ("edema", "mass"))
+        ('edema|nodule', 'none')
+    """
+    return "|".join(classes[label] for label in labels) or "none"
 
 
 def patients_across_splits(cases: tuple[Case, ...] | list[Case]) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acnorm.data.case import Case, Collection, duplicate_ids, patients_across_splits
+from acnorm.data.case import Case, Collection, duplicate_ids, named, patients_across_splits
 from acnorm.data.formats import read_cases
 from acnorm.data.images import read_image
 from acnorm.data.problems import DataError, Problem
@@ -193,7 +193,7 @@ def _counts(collection: Collection, seen: list[_Seen]) -> dict[str, dict[str, in
         if collection.task == "segmentation":
             by_label = Counter(label for case in cases for label in held.get(case.id, ()))
         else:
-            by_label = Counter(case.label for case in cases)
+            by_label = Counter(label for case in cases for label in case.shown)
         counts[split or _UNSPLIT] = {name: by_label[label] for label, name in enumerate(collection.classes)}
     return counts
 
@@ -247,12 +247,12 @@ def _duplicate(cases: list[Case], collection: Collection) -> Problem:
     first, *others = cases
     shown = ", ".join(case.where() for case in others[:3]) + (", ..." if len(others) > 3 else "")
     splits = list(dict.fromkeys(case.split or _UNSPLIT for case in cases))
-    labels = list(dict.fromkeys(case.label for case in cases))  # one, 0, where label maps say what is what
+    labels = list(dict.fromkeys(case.shown for case in cases))  # one, 0, where label maps say what is what
     what = f"the same pixels as {shown}"
     if len(splits) > 1:
         what += f", in {' and '.join(splits)}"
     if len(labels) > 1:
-        what += f", labelled {' and '.join(collection.classes[label] for label in labels)}"
+        what += f", labelled {' and '.join(named(shown, collection.classes) for shown in labels)}"
     remedy = "keep one of them" if len(labels) == 1 else "find out which label is right and keep that one"
     return Problem(first.where(), what, remedy, fatal=len(splits) > 1)
 

@@ -31,6 +31,8 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         preprocessing: brings an image to the network's input.
         augment: random change of the fitted image, before normalising.
         seed: of the augmentation.
+        several: number of classes where a case may show several: its label is then 0 or 1 for each.
+        one_slice: of volumes taken slice by slice, one slice at random, and not all of them.
 
     Raises:
         UserError: an image cannot be read; names the file.
@@ -53,12 +55,17 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         preprocessing: Preprocessing,
         augment: Augmentation = nothing,
         seed: int = 0,
+        *,
+        several: int | None = None,
+        one_slice: bool = False,
     ) -> None:
+        self.several = several
+        self.one_slice = one_slice
         self.cases = tuple(cases)
         self.preprocessing = preprocessing
         self.augment = augment
         self.seed = seed
-        size = 4 * math.prod(preprocessing.shape)
+        size = 4 * math.prod(preprocessing.shape) * (preprocessing.slices or 1)
         self._cache: list[Tensor] | None = None
         if size * len(self.cases) <= CACHE_BYTES:
             self._cache = [self._read(index) for index in range(len(self.cases))]
@@ -69,12 +76,25 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, key: Key) -> dict[str, Tensor]:
         epoch, index = key
         draw = np.random.default_rng((self.seed, epoch, index))
-        image = self.preprocessing.normalise(self.augment(self.fitted(index), draw))
-        label = torch.tensor(self.cases[index].label)
-        return {"image": image, "label": label, "index": torch.tensor(index)}
+        image = self.fitted(index)
+        if self.preprocessing.slices is None:
+            image = self.preprocessing.normalise(self.augment(image, draw))
+        elif self.one_slice:
+            at = int(draw.integers(image.shape[-1]))
+            image = self.preprocessing.normalise(self.augment(image[..., at], draw))
+        else:
+            image = self.preprocessing.normalise(image).movedim(-1, 0)
+        return {"image": image, "label": self._label(self.cases[index]), "index": torch.tensor(index)}
+
+    def _label(self, case: Case) -> Tensor:
+        if self.several is None:
+            return torch.tensor(case.label)
+        label = torch.zeros(self.several)
+        label[list(case.shown)] = 1.0
+        return label
 
     def fitted(self, index: int) -> Float[Tensor, " channel *space"]:
-        """The image of one case at its final size, intensities in 0..1."""
+        """The image of one case at its final size, intensities in 0..1; of slices [channel, height, width, slice]."""
         return self._read(index) if self._cache is None else self._cache[index]
 
     def _read(self, index: int) -> Tensor:

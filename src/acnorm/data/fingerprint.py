@@ -32,7 +32,8 @@ def fingerprint(cases: Iterable[Case]) -> str:
     cases = sorted(cases, key=lambda case: case.id)
     whole = hashlib.sha256()
     for case in cases:
-        whole.update(repr((case.id, case.label, case.patient, case.image.name, case.index, case.box)).encode())
+        what = (case.id, case.label, case.labels, case.patient, case.image.name, case.index, case.box)
+        whole.update(repr(what).encode())
     files = [
         file for case in cases for file in (case.image, *case.channels, case.mask, case.within) if file is not None
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from acnorm.data.augment import Augmentation, nothing
-from acnorm.data.case import Case, Collection
+from acnorm.data.case import Case, Collection, named
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.formats import read_cases
 from acnorm.data.images import is_volume, read_image
@@ -22,6 +22,7 @@ from acnorm.data.splits import Splits, split_cases
 from acnorm.errors import UserError
 
 logger = logging.getLogger("acnorm")
+SLICES = 16  # of a volume that is taken slice by slice
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -54,6 +55,7 @@ def load_data(
     usual_statistics: Statistics | None = None,
     seed: int = 0,
     skip_bad: bool = False,
+    slices: bool = False,
 ) -> PreparedData:
     """Read, split and fit the images of a data set.
 
@@ -69,6 +71,7 @@ def load_data(
             training images where not given or for another number of channels.
         seed: of the splits and the augmentation.
         skip_bad: leave out images that cannot be read, with a warning each, in the place of refusing the data.
+        slices: take volumes as ``SLICES`` slices each, evenly spaced, for a 2D network.
 
     Raises:
         UserError: the data cannot be read or split, images differ in size and no size is given, or it is below 1.
@@ -83,25 +86,29 @@ def load_data(
     if image_size is not None and image_size < 1:
         raise UserError(f"--image-size is {image_size}, must be 1 or more.")
     collection = read_sound(data, format) if skip_bad else read_cases(data, format)
-    if collection.task != "classification":
-        raise UserError(f"{data}: holds label maps; give images with one label each.")
+    if collection.task == "segmentation":
+        raise UserError(f"{data}: holds label maps; give images with classes.")
     if skip_bad:
         collection = without_broken(collection, read_image)
     splits = split_cases(collection, seed=seed, file=splits_file)
     scan = _scan(splits)
+    of_volumes = _of_volumes(scan, splits, data, window, slices)
+    if slices:
+        scan = replace(scan, shapes=tuple(shape[:-1] for shape in scan.shapes))
     size, channels = _shape(scan, data, image_size)
     plain = Preprocessing(
         size=size,
         channels=channels,
         mean=(0.0,) * channels,
         deviation=(1.0,) * channels,
-        **_of_volumes(scan, splits, data, window),
+        **of_volumes,
     )
-    train = CaseDataset(splits.train, plain, augment, seed)
+    several = len(collection.classes) if collection.task == "multilabel" else None
+    train = CaseDataset(splits.train, plain, augment, seed, several=several, one_slice=slices)
     mean, deviation = _statistics(usual_statistics, train)
     train.preprocessing = preprocessing = replace(plain, mean=mean, deviation=deviation)
     warnings = tuple(_warnings(collection, splits, scan))
-    for change in _changes(scan, size, channels):
+    for change in _changes(scan, size, channels, slices):
         logger.info("%s", change)
     for warning in warnings:
         logger.warning("%s", warning)
@@ -110,8 +117,8 @@ def load_data(
         splits,
         preprocessing,
         train=train,
-        val=CaseDataset(splits.val, preprocessing),
-        test=CaseDataset(splits.test, preprocessing),
+        val=CaseDataset(splits.val, preprocessing, several=several),
+        test=CaseDataset(splits.test, preprocessing, several=several),
         warnings=warnings,
     )
 
@@ -141,7 +148,9 @@ def _shape(scan: _Scan, data: Path | str, image_size: int | None) -> tuple[int, 
     return image_size or sides.pop(), max(shape[0] for shape in scan.shapes)
 
 
-def _of_volumes(scan: _Scan, splits: Splits, data: Path | str, window: tuple[float, ...] | None) -> dict[str, Any]:
+def _of_volumes(
+    scan: _Scan, splits: Splits, data: Path | str, window: tuple[float, ...] | None, slices: bool
+) -> dict[str, Any]:
     """What the preprocessing must know of volumes: that they are some, and which intensities become 0 and 1."""
     axes = {len(shape) - 1 for shape in scan.shapes}
     if len(axes) > 1:
@@ -149,21 +158,26 @@ def _of_volumes(scan: _Scan, splits: Splits, data: Path | str, window: tuple[flo
     stored = is_volume(splits.train[0].image)
     if window is not None and not stored:
         raise UserError("--window is for volumes, whose intensities have a unit; leave it out for 2D images.")
+    if axes == {2} and slices:
+        raise UserError("--slices is for volumes; leave it out for 2D images.")
     if axes == {2}:
         return {}
+    taken = {"dimensions": 2, "slices": SLICES} if slices else {"dimensions": 3}
     if not stored:
-        return {"dimensions": 3}
+        return taken
     if window is None:
         voxels = [read_image(case).reshape(-1) for case in splits.train]
         spread = np.concatenate([values[:: max(1, len(values) // 10_000)] for values in voxels])
         window = tuple(float(value) for value in np.percentile(spread, (0.5, 99.5)))
     low, high = window
-    return {"dimensions": 3, "low": round(low, 6), "high": round(high, 6) if high > low else round(low, 6) + 1.0}
+    return taken | {"low": round(low, 6), "high": round(high, 6) if high > low else round(low, 6) + 1.0}
 
 
-def _changes(scan: _Scan, size: int, channels: int) -> list[str]:
+def _changes(scan: _Scan, size: int, channels: int, slices: bool) -> list[str]:
     """What is done to images on their way, each in one line."""
     told, count = [], len(scan.shapes)
+    if slices:
+        told.append(f"each volume is taken as {SLICES} slices along its last axis; its answer is their mean")
     sides = [max(shape[1:]) for shape in scan.shapes if max(shape[1:]) != size]
     if sides:
         told.append(
@@ -189,10 +203,10 @@ def _warnings(collection: Collection, splits: Splits, scan: _Scan) -> list[str]:
     for group in scan.same:
         places = sorted({str(case.split) for case in group})
         if len(places) > 1:
-            names = ", ".join(f"{case.id} ({case.split}, {collection.classes[case.label]})" for case in group)
+            names = ", ".join(f"{case.id} ({case.split}, {named(case.shown, collection.classes)})" for case in group)
             warnings.append(f"the same image lies in {' and '.join(places)}: {names}; see acnorm check")
     for name, cases in splits.by_name().items():
-        present = {case.label for case in cases}
+        present = {label for case in cases for label in case.shown}
         absent = [label for at, label in enumerate(collection.classes) if at not in present]
         if absent:
             warnings.append(f"no case of class {', '.join(absent)} in the {name} split: metrics there leave it out")

@@ -28,6 +28,7 @@ class Preprocessing:
         deviation: a value a channel, in 0..1.
         dimensions: 2 or 3.
         low, high: intensities of volumes that become 0 and 1; those beyond are cut. None where they are in 0..1.
+        slices: take volumes as this many slices, evenly spaced along their last axis; ``dimensions`` is then 2.
 
     Examples:
         >>> prepare = Preprocessing(size=32, channels=3, mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5))
@@ -42,6 +43,7 @@ class Preprocessing:
     dimensions: int = 2
     low: float | None = None
     high: float | None = None
+    slices: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +58,11 @@ class Preprocessing:
         """Size and channels only; intensities are in 0..1."""
         if self.low is not None and self.high is not None:
             image = ((image - self.low) / (self.high - self.low)).clip(0, 1).astype(np.float32)
-        return fit_image(torch.from_numpy(np.ascontiguousarray(image)), self.size, self.channels)
+        if self.slices is None:
+            return fit_image(torch.from_numpy(np.ascontiguousarray(image)), self.size, self.channels)
+        places = np.linspace(0, image.shape[-1] - 1, self.slices).round().astype(int)
+        flat = torch.from_numpy(np.ascontiguousarray(image[..., places]))
+        return torch.stack([fit_image(part, self.size, self.channels) for part in flat.unbind(-1)], dim=-1)
 
     def normalise(self, image: Float[Tensor, " channel *space"]) -> Float[Tensor, " channel *space"]:
         """Intensities only."""
@@ -71,7 +77,9 @@ class Preprocessing:
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """The inverse of ``to_dict``."""
         mean, deviation = tuple(values["mean"]), tuple(values["deviation"])
-        of_volumes = {name: values[name] for name in ("dimensions", "low", "high") if values.get(name) is not None}
+        of_volumes = {
+            name: values[name] for name in ("dimensions", "low", "high", "slices") if values.get(name) is not None
+        }
         return cls(size=values["size"], channels=values["channels"], mean=mean, deviation=deviation, **of_volumes)
 
 

@@ -68,7 +68,7 @@ def split_cases(
         assigned, origin = _assign(cases, collection.source, seed, val_fraction, test_fraction)
     placed = [replace(case, split=assigned[case.id]) for case in cases]
     _refuse_leaks(placed, collection.source)
-    if collection.task == "classification":
+    if collection.task != "segmentation":
         _refuse_untrained_classes(placed, collection)
     if file is not None and not file.exists():
         write_assignment(file, assigned, origin)
@@ -205,7 +205,7 @@ def _refuse_leaks(cases: Sequence[Case], source: Path) -> None:
 
 
 def _refuse_untrained_classes(cases: Sequence[Case], collection: Collection) -> None:
-    counts = Counter(case.label for case in cases if case.split == "train")
+    counts = Counter(label for case in cases if case.split == "train" for label in case.shown)
     missing = [f"'{name}'" for label, name in enumerate(collection.classes) if not counts[label]]
     if missing:
         noun = "class" if len(missing) == 1 else "classes"

@@ -23,7 +23,8 @@ def probe(network: nn.Module, head: str, train: CaseDataset, *, seed: int, epoch
 
     The protocol is fixed, because scores of different protocols cannot be compared: plain SGD without momentum or
     decay, learning rate 0.01 and 0.1 for the head, batches of 64 in an order drawn from the seed, images without
-    augmentation, cross-entropy, normalisation in train mode. On the device of the network's parameters.
+    augmentation, cross-entropy (binary where a case may show several classes), normalisation in train mode. On the
+    device of the network's parameters.
 
     Args:
         network: converted, with a new head.
@@ -53,7 +54,11 @@ def probe(network: nn.Module, head: str, train: CaseDataset, *, seed: int, epoch
             items = [train[key] for key in keys]
             images = torch.stack([item["image"] for item in items]).to(device)
             labels = torch.stack([item["label"] for item in items]).to(device)
-            loss = functional.cross_entropy(network(images), labels)
+            logits = network(images)
+            several = labels.shape == logits.shape
+            loss = (functional.binary_cross_entropy_with_logits if several else functional.cross_entropy)(
+                logits, labels
+            )
             if not torch.isfinite(loss):
                 raise RunError("the probe's loss is not finite; look at the images with acnorm check.")
             optimizer.zero_grad()

@@ -28,6 +28,7 @@ from acnorm.report.drawing import (
 from acnorm.report.records import Metric
 
 Labels = npt.NDArray[np.int64]
+Truth = npt.NDArray[np.bool_]
 Shares = npt.NDArray[np.float64]
 BINS = 10
 NUMBERED = 16  # classes: above this a confusion matrix has no room for numbers
@@ -76,6 +77,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None) -> Figure:
                 "val_accuracy": "accuracy",
                 "val_dice": "Dice",
                 "val_quadratic_kappa": "quadratic kappa",
+                "val_macro_average_precision": "macro average precision",
             },
         ),
         (rate, "Learning rate", {"learning_rate": "_unnamed"}),
@@ -224,20 +226,19 @@ def _matrix(axis: Axes, title: str, shade: Shares, texts: list[list[str]], class
 
 
 @inline_svg("ROC and precision-recall curves of each class against the rest")
-def discrimination(labels: Labels, shares: Shares, classes: Sequence[str]) -> Figure:
-    """ROC and precision-recall, each class against the rest; of two classes, the second only.
+def discrimination(truth: Truth, shares: Shares, classes: Sequence[str]) -> Figure:
+    """ROC and precision-recall of each class, from what cases show and its probability, both [case, class].
 
     A class without cases, or without others, has no curve.
 
     Examples:
-        >>> discrimination(np.array([0, 1]), np.array([[0.9, 0.1], [0.4, 0.6]]), ["no", "yes"])[:4]
+        >>> discrimination(np.array([[False], [True]]), np.array([[0.1], [0.6]]), ["yes"])[:4]
         '<svg'
     """
-    shown = range(1, 2) if len(classes) == 2 else range(len(classes))
-    figure, (roc, recall) = sheet(4.3 + 0.2 * -(-len(shown) // 3), columns=2)
+    figure, (roc, recall) = sheet(4.3 + 0.2 * -(-len(classes) // 3), columns=2)
     roc.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
-    for index in shown:
-        hit = labels == index
+    for index in range(len(classes)):
+        hit = truth[:, index]
         if hit.all() or not hit.any():
             continue
         false_rate, true_rate, _ = roc_curve(hit, shares[:, index])
@@ -252,21 +253,22 @@ def discrimination(labels: Labels, shares: Shares, classes: Sequence[str]) -> Fi
     for axis in (roc, recall):
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     if roc.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside lower center", ncols=min(3, len(shown)), fontsize=8.5)
+        figure.legend(loc="outside lower center", ncols=min(3, len(classes)), fontsize=8.5)
     return figure
 
 
 @inline_svg("Reliability diagram: share of right answers against confidence, and how often each confidence is given")
-def calibration(labels: Labels, shares: Shares, error: float | None) -> Figure:
-    """Share of right answers against confidence in ten bins, and the number of cases in each bin.
+def calibration(
+    right: Truth, confidence: Shares, error: float | None, names: tuple[str, str] = ("right", "wrong")
+) -> Figure:
+    """Share of right answers against confidence in ten bins, and the number of answers in each bin.
 
     Examples:
-        >>> calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.4, 0.6]]), error=0.25)[:4]
+        >>> calibration(np.array([True, False]), np.array([0.9, 0.6]), error=0.25)[:4]
         '<svg'
     """
-    confidence = shares.max(axis=1).clip(0, 1)
-    right = (shares.argmax(axis=1) == labels).astype(int)
-    observed, expected = calibration_curve(right, confidence, n_bins=BINS, pos_label=1)
+    confidence = confidence.clip(0, 1)
+    observed, expected = calibration_curve(right.astype(int), confidence, n_bins=BINS, pos_label=1)
     figure, (reliability, histogram) = sheet(3.6, columns=2)
     reliability.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
     reliability.plot(expected, observed, "o-", color=PALETTE[0], markersize=5)
@@ -274,8 +276,8 @@ def calibration(labels: Labels, shares: Shares, error: float | None) -> Figure:
     title = "Reliability" if error is None else f"Reliability (ECE {error:.3f})"
     reliability.set(title=title, xlabel="confidence", ylabel="share of right answers", ylim=(-0.02, 1.02))
     edges = np.linspace(0, 1, BINS + 1).tolist()
-    groups = [confidence[right == 1], confidence[right == 0]]
-    histogram.hist(groups, bins=edges, stacked=True, color=list(PALETTE[:2]), label=["right", "wrong"], rwidth=0.92)
+    groups = [confidence[right], confidence[~right]]
+    histogram.hist(groups, bins=edges, stacked=True, color=list(PALETTE[:2]), label=list(names), rwidth=0.92)
     histogram.set(title="How sure the model is", xlabel="confidence", ylabel="cases")
     histogram.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     histogram.legend()

@@ -40,6 +40,7 @@ CURVES = (
     "val_accuracy",
     "val_dice",
     "val_quadratic_kappa",
+    "val_macro_average_precision",
 )
 CASE_COLUMNS = ("split", "id", "label", "prediction", "loss", "probability_0")
 REMEDY = "run it again, or move that file away to leave its section out"
@@ -66,13 +67,14 @@ def read_run(folder: Path) -> Run:
     data = _read(folder / "data.json", _data)
     classes = results.classes if results else data.classes if data else ()
     segments = results is not None and results.task == "segmentation"
+    several = results is not None and results.task == "multilabel"
     per_case = folder / "per_case.csv"
     return Run(
         folder=folder.resolve(),
         config=_config(folder / "config.yaml"),
         history=_history(folder / "metrics.csv"),
         results=results,
-        cases=None if segments else _cases(per_case, classes),
+        cases=None if segments else _cases(per_case, classes, several),
         data=data,
         load=_read(folder / "load_report.json", _load),
         examples=_read(folder / "examples.json", lambda raw: _examples(raw, folder, classes)) or (),
@@ -142,12 +144,17 @@ def _history(path: Path) -> pd.DataFrame | None:
     return table
 
 
-def _cases(path: Path, classes: Sequence[str]) -> pd.DataFrame | None:
+def _cases(path: Path, classes: Sequence[str], several: bool) -> pd.DataFrame | None:
     table = _table(path, CASE_COLUMNS)
     if table is None:
         return None
     shares = [column for column in table.columns if column.startswith("probability_")]
     try:
+        if several:
+            shown = [_class_indices(value) for value in table["label"]]
+            for at in range(len(shares)):
+                table[f"truth_{at}"] = [at in labels for labels in shown]
+            table[["label", "prediction"]] = 0
         for column in ("label", "prediction"):
             table[column] = [_class_index(value, classes) for value in table[column]]
         finite = np.isfinite(table[shares].to_numpy(dtype=float)).all(axis=1)
@@ -174,6 +181,12 @@ def _scores(path: Path) -> pd.DataFrame | None:
     except (TypeError, ValueError) as error:
         raise UserError(f"'{path}' is not as acnorm writes it ({error}); {REMEDY}.") from None
     return table
+
+
+def _class_indices(value: object) -> set[int]:
+    """The classes of a cell such as 0|2, or none."""
+    text = str(value)
+    return set() if text == "none" else {int(part) for part in text.split("|")}
 
 
 def _class_index(value: object, classes: Sequence[str]) -> int:

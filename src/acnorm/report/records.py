@@ -184,6 +184,11 @@ class Run:
         return self.results is not None and self.results.task == "segmentation"
 
     @property
+    def several(self) -> bool:
+        """Whether a case may show several classes: its rows then say of each, as `truth_0`, …, whether it is there."""
+        return self.results is not None and self.results.task == "multilabel"
+
+    @property
     def name(self) -> str:
         """The folder's own name."""
         return self.folder.name

@@ -11,6 +11,9 @@ METRIC_NAMES = {
     "balanced_accuracy": "Balanced accuracy",
     "quadratic_kappa": "Quadratic kappa",
     "macro_f1": "Macro F1",
+    "macro_average_precision": "Macro average precision",
+    "label_accuracy": "Accuracy over classes",
+    "exact_match": "All classes right",
     "brier": "Brier score",
     "expected_calibration_error": "Calibration error",
     "sensitivity_at_specificity_90": "Sensitivity at 90 % specificity",
@@ -32,7 +35,7 @@ MEASURE_NAMES = {
 }
 GAP = 1.2  # of the two losses, from which it is told
 MOST_HEADLINES = 4
-HEADLINES = ("macro_auc", "balanced_accuracy", "accuracy", "quadratic_kappa")
+HEADLINES = ("macro_auc", "balanced_accuracy", "accuracy", "quadratic_kappa", "macro_average_precision", "exact_match")
 METHOD_NAMES = {"acnorm": "AC-Norm", "vanilla": "plain fine-tuning"}
 SPLIT_NAMES = {"train": "training", "val": "validation"}
 FEW_CASES = 10  # of one class in the test split

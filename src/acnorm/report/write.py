@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -101,7 +102,7 @@ def _page(run: Run, name: str, anchor: str) -> Page:
     cases = run.split_cases(shown)
     pictures = _run_pictures(run) | ({} if cases is None else _case_pictures(run, cases, shown))
     layer = None if run.acnorm is None else acnorm_figures.most_drifted(run.acnorm)
-    present = set() if cases is None else set(cases["label"])
+    present = set() if cases is None else set(np.flatnonzero(_truth(run, cases).any(axis=0)).tolist())
     classes = _classes(run, cases)
     return Page(
         run=run,
@@ -146,15 +147,33 @@ def _run_pictures(run: Run) -> dict[str, str]:
 def _case_pictures(run: Run, cases: pd.DataFrame, split: str) -> dict[str, str]:
     labels = cases["label"].to_numpy(dtype=np.int64)
     predictions = cases["prediction"].to_numpy(dtype=np.int64)
+    truth = _truth(run, cases)
     shares = cases.filter(like="probability_").to_numpy(dtype=np.float64)
     classes = _classes(run, cases)
     measured = None if run.results is None else run.results.splits.get(split)
     error = None if measured is None else measured.metrics.get("expected_calibration_error")
+    if run.several:
+        return {
+            "discrimination": figures.discrimination(truth, shares, classes),
+            "calibration": figures.calibration(truth.reshape(-1), shares.reshape(-1), None, ("there", "not there")),
+        }
+    right, confidence = shares.argmax(axis=1) == labels, shares.max(axis=1)
+    shown = truth[:, 1:] if len(classes) == 2 else truth  # of two classes, one says it all
     return {
         "confusion": figures.confusion(labels, predictions, classes),
-        "discrimination": figures.discrimination(labels, shares, classes),
-        "calibration": figures.calibration(labels, shares, None if error is None else error.value),
+        "discrimination": figures.discrimination(shown, shares[:, -shown.shape[1] :], classes[-shown.shape[1] :]),
+        "calibration": figures.calibration(right, confidence, None if error is None else error.value),
     }
+
+
+def _truth(run: Run, cases: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which classes each case shows, [case, class]."""
+    if run.several:
+        shown: npt.NDArray[np.bool_] = cases.filter(like="truth_").to_numpy(dtype=bool)
+        return shown
+    labels = cases["label"].to_numpy(dtype=np.int64)
+    each: npt.NDArray[np.bool_] = labels[:, None] == np.arange(len(_classes(run, cases)))
+    return each
 
 
 def _classes(run: Run, cases: pd.DataFrame | None) -> list[str]:

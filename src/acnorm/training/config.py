@@ -36,7 +36,7 @@ class FinetuneConfig:
         patch_size: of label maps, sides of the training patches in voxels, at least 8; 128 in 2D and 64 in 3D where not
             given.
         patches_per_case: of label maps, patches of each case an epoch.
-        slices: of label maps, take volumes slice by slice with a 2D network.
+        slices: take volumes slice by slice with a 2D network; a class is the mean answer over 16 slices.
         foreground_share: of label maps, share of the patches that are centred on a labelled voxel.
         spacing: of volumes, millimetres between voxels to which they are resampled: one number, one an axis with commas
             between, or "median" for the median of the training cases; as they are where not given.

@@ -10,26 +10,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
 from acnorm.data.atomic import replacing
-from acnorm.data.case import Case
+from acnorm.data.case import Case, named
 from acnorm.data.dataset import CaseDataset
-from acnorm.training.metrics import with_intervals
+from acnorm.training.metrics import (
+    THRESHOLD,
+    Measure,
+    classification_metrics,
+    multilabel_metrics,
+    truth_of,
+    with_intervals,
+)
 from acnorm.training.run_folder import RunFolder
+from acnorm.training.slices import mean_over_slices
 
 EXAMPLES = 6
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Class probabilities of the cases of one split, in their order."""
+    """Class probabilities of the cases of one split, in their order.
+
+    several: whether a case may show several classes, each with a probability of its own.
+    """
 
     cases: tuple[Case, ...]
     probabilities: Float[NDArray[np.float64], "case class"]
+    several: bool = False
 
     @property
     def labels(self) -> Int[NDArray[np.int64], " case"]:
@@ -37,11 +49,26 @@ class Predictions:
         return np.array([case.label for case in self.cases], dtype=np.int64)
 
     @property
+    def truth(self) -> Bool[NDArray[np.bool_], "case class"]:
+        """Which classes each case shows."""
+        return truth_of(self.cases, self.probabilities.shape[1])
+
+    @property
     def losses(self) -> Float[NDArray[np.float64], " case"]:
-        """Cross-entropy of each case."""
+        """Cross-entropy of each case; the mean over classes where it may show several."""
+        if self.several:
+            each = np.where(self.truth, self.probabilities, 1 - self.probabilities)
+            mean: NDArray[np.float64] = -np.log(np.maximum(each, np.finfo(float).tiny)).mean(axis=1)
+            return mean
         chosen = self.probabilities[np.arange(len(self.cases)), self.labels]
         losses: NDArray[np.float64] = -np.log(np.maximum(chosen, np.finfo(float).tiny))
         return losses
+
+    def found(self, at: int) -> tuple[int, ...]:
+        """The classes that are predicted of a case: the likeliest, or all from a half on where there may be several."""
+        if self.several:
+            return tuple(np.flatnonzero(self.probabilities[at] >= THRESHOLD).tolist())
+        return (int(self.probabilities[at].argmax()),)
 
     def groups(self) -> tuple[list[str], bool]:
         """The patient of each case, or its id where patients are unknown; and whether patients are known."""
@@ -55,7 +82,7 @@ def predict_cases(network: nn.Module, dataset: CaseDataset, *, batch_size: int =
 
     Args:
         network: gives logits [batch, class].
-        dataset: prepared cases, not augmented.
+        dataset: prepared cases, not augmented; of volumes taken slice by slice, the mean over the slices.
         batch_size: images at a time.
 
     Examples:
@@ -64,12 +91,17 @@ def predict_cases(network: nn.Module, dataset: CaseDataset, *, batch_size: int =
     """
     network.eval()
     device = next(network.parameters()).device
+    several = dataset.several is not None
     parts = []
     for start in range(0, len(dataset), batch_size):
         keys = range(start, min(start + batch_size, len(dataset)))
         images = torch.stack([dataset[0, index]["image"] for index in keys]).to(device)
-        parts.append(network(images).double().softmax(dim=1).cpu())
-    return Predictions(dataset.cases, torch.cat(parts).numpy())
+        if dataset.preprocessing.slices is not None:
+            logits = mean_over_slices(network, images, several=several).double()
+        else:
+            logits = network(images).double()
+        parts.append((logits.sigmoid() if several else logits.softmax(dim=1)).cpu())
+    return Predictions(dataset.cases, torch.cat(parts).numpy(), several)
 
 
 def metrics_of(predictions: Predictions, *, resamples: int, seed: int) -> dict[str, Any]:
@@ -83,7 +115,11 @@ def metrics_of(predictions: Predictions, *, resamples: int, seed: int) -> dict[s
         (4, None, 1.0)
     """
     groups, known = predictions.groups()
-    intervals = with_intervals(predictions.labels, predictions.probabilities, groups, resamples=resamples, seed=seed)
+    truth = predictions.truth if predictions.several else predictions.labels
+    measure: Measure = multilabel_metrics if predictions.several else classification_metrics
+    intervals = with_intervals(
+        truth, predictions.probabilities, groups, measure=measure, resamples=resamples, seed=seed
+    )
     metrics: dict[str, Any] = {name: interval.to_dict() for name, interval in intervals.items()}
     for values in metrics.values():
         if values["value"] is None:
@@ -93,6 +129,8 @@ def metrics_of(predictions: Predictions, *, resamples: int, seed: int) -> dict[s
 
 def write_per_case(file: Path, predictions: dict[str, Predictions]) -> None:
     """Write one row a case: split, id, patient, label, prediction, loss and the probability of each class.
+
+    Classes are numbers; where a case may show several there is a bar between (`0|2`), and "none" stands for none.
 
     Examples:
         >>> write_per_case.__name__
@@ -105,8 +143,8 @@ def write_per_case(file: Path, predictions: dict[str, Predictions]) -> None:
                 "split": split,
                 "id": [case.id for case in found.cases],
                 "patient": [case.patient or "" for case in found.cases],
-                "label": found.labels,
-                "prediction": found.probabilities.argmax(axis=1),
+                "label": [_numbers(case.shown) for case in found.cases],
+                "prediction": [_numbers(found.found(at)) for at in range(len(found.cases))],
                 "loss": found.losses.round(6),
             }
         )
@@ -117,7 +155,11 @@ def write_per_case(file: Path, predictions: dict[str, Predictions]) -> None:
         pd.concat(tables).to_csv(draft, index=False)
 
 
-def write_examples(run: RunFolder, predictions: Predictions, dataset: CaseDataset) -> None:
+def _numbers(classes: tuple[int, ...]) -> str:
+    return "|".join(map(str, classes)) or "none"
+
+
+def write_examples(run: RunFolder, predictions: Predictions, dataset: CaseDataset, classes: Sequence[str]) -> None:
     """Write the cases of largest and smallest loss as images, and examples.json about them.
 
     Examples:
@@ -131,14 +173,14 @@ def write_examples(run: RunFolder, predictions: Predictions, dataset: CaseDatase
     for place, (kind, at) in enumerate(chosen):
         name = f"examples/{kind}_{place % max(1, count):02d}.png"
         _write_image(run.path / name, dataset.fitted(at).numpy())
-        label = int(predictions.labels[at])
+        case, loss = predictions.cases[at], float(predictions.losses[at])
         entries.append(
             {
-                "id": predictions.cases[at].id,
-                "label": label,
-                "prediction": int(predictions.probabilities[at].argmax()),
-                "probability": float(predictions.probabilities[at, label]),
-                "loss": float(predictions.losses[at]),
+                "id": case.id,
+                "label": named(case.shown, classes),
+                "prediction": named(predictions.found(at), classes),
+                "probability": float(np.exp(-loss)),
+                "loss": loss,
                 "kind": kind,
                 "image": name,
             }
@@ -161,4 +203,4 @@ def counts_by_class(cases: Sequence[Case], classes: int) -> dict[str, int]:
         >>> counts_by_class([Case("eye", Path("eye.png"), label=1)], classes=2)
         {'0': 0, '1': 1}
     """
-    return {str(label): sum(case.label == label for case in cases) for label in range(classes)}
+    return {str(label): sum(label in case.shown for case in cases) for label in range(classes)}

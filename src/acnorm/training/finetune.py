@@ -123,7 +123,7 @@ def _finish(
     except ConversionError as error:
         raise RunError(f"--method {config.method}: {error}") from None
     classes = data.collection.classes
-    ship(run, model.network, plain, classes, data.preprocessing)
+    ship(run, model.network, plain, classes, data.preprocessing, data.collection.task)
     splits = kind.evaluate(run, plain, data, config)
     metrics = {
         "task": data.collection.task,

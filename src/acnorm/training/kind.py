@@ -25,7 +25,7 @@ from acnorm.training.evaluate import (
     write_examples,
     write_per_case,
 )
-from acnorm.training.objective import ClassificationObjective, Objective, OrdinalObjective
+from acnorm.training.objective import ClassificationObjective, MultilabelObjective, Objective, OrdinalObjective
 from acnorm.training.run_folder import RunFolder
 
 
@@ -98,12 +98,18 @@ def kind_of(config: FinetuneConfig) -> Kind:
     """
     held = (read_sound if config.skip_bad else read_cases)(config.data, config.format).task
     wanted = held if config.task is None else find_task(config.task).kind
+    if config.task == "classification" and held == "multilabel":
+        wanted = held
     if wanted != held:
-        holds = {"classification": "classes", "segmentation": "label maps"}
+        holds = {"classification": "classes", "multilabel": "several classes a case", "segmentation": "label maps"}
         raise UserError(
             f"--task {config.task}: needs {holds[wanted]}; {config.data} holds {holds[held]}. "
-            f"Give other data, or --task {held}."
+            f"Give other data, or --task {'classification' if held == 'multilabel' else held}."
         )
+    if held == "multilabel":
+        if config.ordinal:
+            raise UserError(f"--ordinal: is for one grade a case; {config.data} holds several classes a case.")
+        return MultilabelKind()
     if held == "classification":
         return ClassificationKind()
     from acnorm.training.segmentation_kind import SegmentationKind  # MONAI takes seconds to import
@@ -132,6 +138,7 @@ class ClassificationKind:
             usual_statistics=find_source(config.model).statistics if config.weights is not None else None,
             seed=config.seed,
             skip_bad=config.skip_bad,
+            slices=config.slices,
         )
 
     def network(self, config: FinetuneConfig, data: Any) -> Network:
@@ -145,7 +152,7 @@ class ClassificationKind:
 
     def objective(self, config: FinetuneConfig, data: Any) -> Objective:  # noqa: ARG002
         """Cross-entropy, judged by macro AUC; of grades in order what ``OrdinalObjective`` says."""
-        return OrdinalObjective() if config.ordinal else ClassificationObjective()
+        return (OrdinalObjective if config.ordinal else ClassificationObjective)(slices=config.slices)
 
     def about(self, data: Any) -> dict[str, Any]:
         """Counts of labels."""
@@ -156,7 +163,25 @@ class ClassificationKind:
         """Probabilities of every case, and images of the worst and the best."""
         predictions = {name: predict_cases(network, getattr(data, name)) for name in ("val", "test")}
         write_per_case(run.path / "per_case.csv", predictions)
-        write_examples(run, predictions["test"], data.test)
+        write_examples(run, predictions["test"], data.test, data.collection.classes)
         return {
             name: metrics_of(found, resamples=config.bootstrap, seed=config.seed) for name, found in predictions.items()
         }
+
+
+class MultilabelKind(ClassificationKind):
+    """Images that may show several classes each.
+
+    Examples:
+        >>> config = FinetuneConfig(data="lungs.npz", model="cifar/resnet20", out="run")
+        >>> MultilabelKind().objective(config, None).columns[-1]
+        'val_macro_average_precision'
+    """
+
+    def objective(self, config: FinetuneConfig, data: Any) -> Objective:  # noqa: ARG002
+        """Binary cross-entropy, judged by macro AUC."""
+        return MultilabelObjective(slices=config.slices)
+
+    def about(self, data: Any) -> dict[str, Any]:
+        """Counts of cases that show each class, and of cases."""
+        return super().about(data) | {"cases": {name: len(part.cases) for name, part in data.by_split.items()}}

@@ -6,13 +6,16 @@ operations because an interval takes a thousand evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+
+from acnorm.data.case import Case
 
 METRICS = (
     "macro_auc",
@@ -26,6 +29,8 @@ METRICS = (
 OF_TWO_CLASSES = ("sensitivity_at_specificity_90",)
 SPECIFICITY = 0.9
 BINS = 15
+THRESHOLD = 0.5  # of the probability from which a class is said to be there, where there may be several
+Measure = Callable[[NDArray[Any], NDArray[np.float64]], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,69 @@ def classification_metrics(
     return metrics
 
 
+def multilabel_metrics(
+    truth: Bool[NDArray[np.bool_], "case class"], probabilities: Float[NDArray[np.float64], "case class"]
+) -> dict[str, float]:
+    """Return the metrics of cases that may show several classes; NaN where one is not defined.
+
+    macro_auc: mean over the classes with cases of both kinds. macro_average_precision, macro_f1: means over the classes
+    that have cases. label_accuracy: share of all answers, case by class, that are right. exact_match: share of cases
+    with all classes right. A class is said to be there from a probability of a half on. brier: mean squared error of
+    the probabilities (0 to 1).
+
+    Args:
+        truth: which classes each case shows.
+        probabilities: of each class by itself.
+
+    Raises:
+        ValueError: no cases.
+
+    Examples:
+        >>> truth = np.array([[True, False], [True, True], [False, False]])
+        >>> metrics = multilabel_metrics(truth, np.array([[0.9, 0.2], [0.8, 0.4], [0.1, 0.1]]))
+        >>> metrics["macro_auc"], round(metrics["label_accuracy"], 3), round(metrics["exact_match"], 3)
+        (1.0, 0.833, 0.667)
+    """
+    if not len(truth):
+        raise ValueError("there are no cases to measure.")
+    found = probabilities >= THRESHOLD
+    present = truth.any(axis=0)
+    hits = (truth & found).sum(axis=0)
+    f1 = 2 * hits / np.maximum(truth.sum(axis=0) + found.sum(axis=0), 1)
+    nothing = float("nan")
+    return {
+        "macro_auc": _macro_auc(truth.astype(float), probabilities),
+        "macro_average_precision": (
+            float(_average_precisions(truth, probabilities)[present].mean()) if present.any() else nothing
+        ),
+        "macro_f1": float(f1[present].mean()) if present.any() else nothing,
+        "label_accuracy": float((found == truth).mean()),
+        "exact_match": float((found == truth).all(axis=1).mean()),
+        "brier": float(((probabilities - truth) ** 2).mean()),
+    }
+
+
+def truth_of(cases: Sequence[Case], classes: int) -> Bool[NDArray[np.bool_], "case class"]:
+    """Return which classes each case shows.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> truth_of([Case("a", Path("lungs.npz"), 0, labels=(0, 2)), Case("b", Path("lungs.npz"), 1)], 3).astype(int)
+        array([[1, 0, 1],
+               [0, 1, 0]])
+    """
+    truth = np.zeros((len(cases), classes), dtype=bool)
+    for row, case in enumerate(cases):
+        truth[row, list(case.shown)] = True
+    return truth
+
+
 def with_intervals(
-    labels: Int[NDArray[np.int64], " case"],
+    labels: NDArray[Any],
     probabilities: Float[NDArray[np.float64], "case class"],
     groups: Sequence[str],
     *,
+    measure: Measure = classification_metrics,
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Interval]:
@@ -101,10 +164,11 @@ def with_intervals(
     bootstrap's estimate of the bias, Efron and Tibshirani 1993, chapter 10), and end at 0.
 
     Args:
-        labels: true class of each case.
-        probabilities: rows sum to 1.
+        labels: true class of each case, or what else ``measure`` takes.
+        probabilities: of each case.
         groups: the patient of each case; all cases of a patient are drawn together. A name for each case
             resamples cases.
+        measure: gives the metrics by name.
         resamples: bootstrap samples.
         seed: of the resampling.
 
@@ -120,11 +184,12 @@ def with_intervals(
     samples = []
     for _ in range(resamples):
         chosen = np.concatenate([members[group] for group in draw.integers(len(names), size=len(names))])
-        samples.append(list(classification_metrics(labels[chosen], probabilities[chosen]).values()))
-    values = classification_metrics(labels, probabilities)
+        samples.append(list(measure(labels[chosen], probabilities[chosen]).values()))
+    values = measure(labels, probabilities)
     table = np.array(samples)
-    error = list(values).index("expected_calibration_error")
-    table[:, error] = (table[:, error] - table[:, error].mean() + values["expected_calibration_error"]).clip(0, 1)
+    if "expected_calibration_error" in values:
+        error = list(values).index("expected_calibration_error")
+        table[:, error] = (table[:, error] - table[:, error].mean() + values["expected_calibration_error"]).clip(0, 1)
     return {name: _interval(value, table[:, at]) for at, (name, value) in enumerate(values.items())}
 
 
@@ -145,6 +210,19 @@ def _macro_auc(truth: NDArray[np.float64], probabilities: NDArray[np.float64]) -
     rank_sum = (rankdata(probabilities, axis=0) * truth).sum(axis=0)
     above = rank_sum[defined] - positive[defined] * (positive[defined] + 1) / 2
     return float((above / (positive[defined] * negative[defined])).mean())
+
+
+def _average_precisions(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each class, Σ (recall_k − recall_{k−1}) precision_k over distinct thresholds; 0 of a class without cases."""
+    found = np.zeros(truth.shape[1])
+    for at in range(truth.shape[1]):
+        order = np.argsort(-scores[:, at], kind="stable")
+        hits = np.cumsum(truth[order, at])
+        last = np.append(np.diff(scores[order, at]) != 0, True)  # of each run of equal scores
+        hits, called = hits[last], (np.arange(len(order)) + 1)[last]
+        if hits[-1]:
+            found[at] = (np.diff(hits, prepend=0) / hits[-1] * hits / called).sum()
+    return found
 
 
 def area_under_curve(truth: Bool[NDArray[np.bool_], " case"], scores: Float[NDArray[np.floating], " case"]) -> float:

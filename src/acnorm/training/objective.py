@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from acnorm.data.case import Case
-from acnorm.training.metrics import classification_metrics
+from acnorm.training.metrics import classification_metrics, multilabel_metrics, truth_of
+from acnorm.training.slices import mean_over_slices
 
 Batch = dict[str, Tensor]
 
@@ -44,6 +45,9 @@ class Objective(Protocol):
 class ClassificationObjective:
     """Cross-entropy; judged by the macro AUC.
 
+    Args:
+        slices: validation cases come as slices [batch, slice, channel, height, width], whose answers are averaged.
+
     Examples:
         >>> from pathlib import Path
         >>> cases = [Case(str(at), Path("eyes.npz"), label=at) for at in range(2)]
@@ -54,6 +58,10 @@ class ClassificationObjective:
     monitor: ClassVar[str] = "val_macro_auc"
     columns: ClassVar[tuple[str, ...]] = ("val_loss", "val_macro_auc", "val_accuracy")
     shown: ClassVar[tuple[str, ...]] = ("val_macro_auc",)
+    several: ClassVar[bool] = False
+
+    def __init__(self, *, slices: bool = False) -> None:
+        self.slices = slices
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy."""
@@ -61,7 +69,8 @@ class ClassificationObjective:
 
     def outcome(self, network: nn.Module, batch: Batch) -> Float[Tensor, "case class"]:
         """The logits."""
-        logits: Tensor = network(batch["image"])
+        images = batch["image"]
+        logits: Tensor = mean_over_slices(network, images, several=self.several) if self.slices else network(images)
         return logits.float()
 
     def judge(self, outcomes: Float[Tensor, "case class"], cases: Sequence[Case]) -> dict[str, float]:
@@ -103,6 +112,35 @@ class OrdinalObjective(ClassificationObjective):
         return super().judge(outcomes, cases) | {
             "val_loss": float(ordinal_loss(outcomes, labels)),
             "val_quadratic_kappa": float(np.nan_to_num(kappa, nan=0.0)),
+        }
+
+
+class MultilabelObjective(ClassificationObjective):
+    """Binary cross-entropy, a case showing any number of classes; judged by the macro AUC.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> cases = [Case(str(at), Path("lungs.npz"), 0, labels=labels) for at, labels in enumerate([(0, 1), ()])]
+        >>> MultilabelObjective().judge(torch.tensor([[3.0, 1.0], [0.0, -3.0]]), cases)["val_macro_auc"]
+        1.0
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("val_loss", "val_macro_auc", "val_macro_average_precision")
+    several: ClassVar[bool] = True
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Mean binary cross-entropy over cases and classes."""
+        return functional.binary_cross_entropy_with_logits(network(batch["image"]), batch["label"])
+
+    def judge(self, outcomes: Float[Tensor, "case class"], cases: Sequence[Case]) -> dict[str, float]:
+        """Loss, macro AUC and macro average precision."""
+        truth = truth_of(cases, outcomes.shape[1])
+        metrics = multilabel_metrics(truth, outcomes.double().sigmoid().numpy())
+        loss = functional.binary_cross_entropy_with_logits(outcomes, torch.from_numpy(truth).to(outcomes.dtype))
+        return {
+            "val_loss": float(loss),
+            "val_macro_auc": float(np.nan_to_num(metrics["macro_auc"], nan=0.5)),
+            "val_macro_average_precision": float(np.nan_to_num(metrics["macro_average_precision"], nan=0.0)),
         }
 
 

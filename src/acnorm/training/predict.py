@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from acnorm.data.atomic import replacing
-from acnorm.data.case import Case, Collection
+from acnorm.data.case import Case, Collection, named
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.formats import FORMATS, read_cases, table
 from acnorm.data.formats.settle import split_name
@@ -35,8 +35,9 @@ def predict(
 ) -> Path:
     """Predict every case of ``data`` with the network of a finished run and write a CSV.
 
-    Columns: id, image, prediction (name of the class), probability_<class>; with labelled data also label. A run on
-    label maps writes a folder of them instead, each in the geometry of its image (see ``predict_masks``).
+    Columns: id, image, prediction (name of the class, or of all from a probability of a half on with bars between where
+    there may be several), probability_<class>; with labelled data also label. A run on label maps writes a folder of
+    them instead, each in the geometry of its image (see ``predict_masks``).
 
     Args:
         run: folder of a finished run.
@@ -73,7 +74,8 @@ def predict(
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists; give --out another file, or --overwrite.")
     cases, labelled = _cases(data, format, shipped.classes)
-    found = predict_cases(shipped.network, CaseDataset(cases, shipped.preprocessing))
+    several = len(shipped.classes) if shipped.several else None
+    found = predict_cases(shipped.network, CaseDataset(cases, shipped.preprocessing, several=several))
     with replacing(target) as draft:
         _table(found, shipped.classes, labelled).to_csv(draft, index=False)
     return target
@@ -127,14 +129,20 @@ def _relabelled(collection: Collection, classes: tuple[str, ...]) -> tuple[Case,
             f"{collection.source}: has class {', '.join(strange)}, which the run does not know "
             f"({', '.join(classes)}); give the images alone to predict them all the same."
         )
-    return tuple(replace(case, label=classes.index(collection.classes[case.label])) for case in collection.cases)
+    numbers = [classes.index(name) for name in collection.classes]
+    return tuple(
+        replace(case, label=numbers[case.label])
+        if case.labels is None
+        else replace(case, label=0, labels=tuple(sorted(numbers[label] for label in case.labels)))
+        for case in collection.cases
+    )
 
 
 def _table(found: Predictions, classes: tuple[str, ...], labelled: bool) -> pd.DataFrame:
     frame = pd.DataFrame({"id": [case.id for case in found.cases], "image": [case.where() for case in found.cases]})
     if labelled:
-        frame["label"] = [classes[case.label] for case in found.cases]
-    frame["prediction"] = [classes[at] for at in found.probabilities.argmax(axis=1)]
+        frame["label"] = [named(case.shown, classes) for case in found.cases]
+    frame["prediction"] = [named(found.found(at), classes) for at in range(len(found.cases))]
     for at, name in enumerate(classes):
         frame[f"probability_{name}"] = found.probabilities[:, at].round(6)
     return frame

@@ -23,15 +23,24 @@ WEIGHTS, DESCRIPTION, CODE = "model.safetensors", "model.json", "network.py"
 
 @dataclass(frozen=True)
 class ShippedModel:
-    """A finished run's network in eval mode, its classes, and how images are brought to it."""
+    """A finished run's network in eval mode, its classes, and how images are brought to it.
+
+    several: whether an image may show several classes, each with a probability of its own (sigmoid, not softmax).
+    """
 
     network: nn.Module
     classes: tuple[str, ...]
     preprocessing: AnyPreprocessing
+    several: bool = False
 
 
 def ship(
-    run: RunFolder, network: Network, plain: nn.Module, classes: tuple[str, ...], preprocessing: AnyPreprocessing
+    run: RunFolder,
+    network: Network,
+    plain: nn.Module,
+    classes: tuple[str, ...],
+    preprocessing: AnyPreprocessing,
+    task: str,
 ) -> None:
     """Write model/model.safetensors and model/model.json; where the network is acnorm's own, also its code.
 
@@ -41,12 +50,13 @@ def ship(
         plain: the folded network with the trained weights.
         classes: names of the outputs.
         preprocessing: of the images.
+        task: "classification", "multilabel" or "segmentation".
 
     Examples:
         >>> import tempfile
         >>> run, network = RunFolder(Path(tempfile.mkdtemp())), build_network("cifar/resnet20", classes=2, channels=1)
         >>> prepare = Preprocessing(size=32, channels=1, mean=(0.5,), deviation=(0.2,))
-        >>> ship(run, network, network.module, ("healthy", "ill"), prepare)
+        >>> ship(run, network, network.module, ("healthy", "ill"), prepare, "classification")
         >>> load_shipped(run).classes
         ('healthy', 'ill')
     """
@@ -60,7 +70,7 @@ def ship(
         "import": {"module": module, "name": function},
         "arguments": network.arguments,
         "classes": list(classes),
-        "task": "segmentation" if isinstance(preprocessing, IntensityPreprocessing) else "classification",
+        "task": task,
         "input": list(preprocessing.shape),
         "preprocessing": preprocessing.to_dict(),
     }
@@ -111,7 +121,7 @@ def load_shipped(run: RunFolder, model: str | None = None) -> ShippedModel:
     except Exception as error:
         what = " ".join(str(error).split())[:200]
         raise UserError(f"{run.model / WEIGHTS}: does not load ({what}); run acnorm finetune again.") from None
-    return ShippedModel(network.eval(), classes, preprocessing)
+    return ShippedModel(network.eval(), classes, preprocessing, description.get("task") == "multilabel")
 
 
 def example_batch(preprocessing: AnyPreprocessing, batch: int = 2) -> torch.Tensor:

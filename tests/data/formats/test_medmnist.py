@@ -68,9 +68,9 @@ def test_a_source_archive_has_a_training_set_only_and_may_be_coloured(tmp_path: 
             "cases×depth×height×width",
         ),
         (
-            {"train_labels": np.zeros((6, 14), np.uint8)},
-            "train_labels has 14 labels for each image; give one class for each image: multi-label data is not "
-            "supported",
+            {"train_labels": np.full((6, 14), 2), "val_labels": np.zeros((3, 14), int)},
+            "train_labels is 6×14 for 6 images of 14 classes, or holds others than 0 and 1; give 0 or 1 for each image "
+            "and class",
         ),
         (
             {"train_labels": np.zeros((6, 1))},

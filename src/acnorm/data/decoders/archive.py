@@ -73,9 +73,9 @@ def _open(path: Path, _modified: int, size: int) -> Archive:
 
 
 def read_row(path: Path, index: int) -> Image:
-    """One row of an archive as [1 or 3, height, width] or [1 or 3, depth, height, width] in 0..1."""
+    """One row of an archive as [1 or 3, height, width] or, slices last, [1 or 3, height, width, depth] in 0..1."""
     archive = open_archive(path)
     values = to_unit(archive.row(index), f"{path}[row {index}]")
     if archive.holds_volumes():
-        return np.ascontiguousarray(values[None] if values.ndim == 3 else np.moveaxis(values, 3, 0))
+        return np.ascontiguousarray(np.moveaxis(values[None] if values.ndim == 3 else np.moveaxis(values, 3, 0), 1, 3))
     return channels_first(values, path)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from acnorm.data.case import SPLITS, Case, Collection
 from acnorm.data.decoders.archive import Archive, open_archive
-from acnorm.data.formats.settle import settle
+from acnorm.data.formats.settle import in_strata, settle
 from acnorm.data.problems import fault
 
 
@@ -23,22 +23,50 @@ def read(data: Path) -> Collection:
     """Read the cases of an archive; ids are the split and the row in it, such as `train_0007`.
 
     Images are [cases, height, width] or [cases, height, width, 1 or 3], volumes [cases, depth, height, width] or
-    [cases, depth, height, width, 1 or 3], labels whole numbers [cases] or [cases, 1]. Raises `DataError` for several
-    labels to an image, for missing arrays and for those of other axes.
+    [cases, depth, height, width, 1 or 3], labels whole numbers [cases] or [cases, 1], or of several classes to an image
+    0 and 1 [cases, classes]. Raises `DataError` for missing arrays and for those of other axes.
     """
     archive = open_archive(data)
     _require(archive, "train_images")
     cases: list[Case] = []
+    several = _require(archive, "train_labels").shape[1:]
+    several = several if several > (1,) else ()
     for split in archive.splits():
         images = _images(archive, f"{split}_images")
+        if several:
+            cases += _of_several(archive, split, images, several[0], len(cases))
+            continue
         labels = _labels(archive, f"{split}_labels", len(images))
         width = max(4, len(str(len(images) - 1)))
         cases += [
             Case(f"{split}_{row:0{width}}", data, int(label), split=split, index=len(cases) + row)
             for row, label in enumerate(labels)
         ]
-    classes = tuple(str(number) for number in range(1 + max((case.label for case in cases), default=0)))
-    return settle(Collection(tuple(cases), classes, data, "medmnist"))
+    count = several[0] if several else 1 + max((case.label for case in cases), default=0)
+    kept = in_strata(cases, count) if several else tuple(cases)
+    return settle(Collection(kept, tuple(map(str, range(count))), data, "medmnist"))
+
+
+def _of_several(archive: Archive, split: str, images: NDArray[Any], classes: int, before: int) -> list[Case]:
+    """The cases of a split whose labels say of each class whether it is there."""
+    name = f"{split}_labels"
+    labels = _require(archive, name)
+    if labels.shape != (len(images), classes) or not np.isin(labels, (0, 1)).all():
+        shape = "×".join(map(str, labels.shape))
+        what = f"{name} is {shape} for {len(images)} images of {classes} classes, or holds others than 0 and 1"
+        raise fault(archive.path, what, "give 0 or 1 for each image and class")
+    width = max(4, len(str(len(images) - 1)))
+    return [
+        Case(
+            f"{split}_{row:0{width}}",
+            archive.path,
+            0,
+            split=split,
+            index=before + row,
+            labels=tuple(np.flatnonzero(shown).tolist()),
+        )
+        for row, shown in enumerate(labels)
+    ]
 
 
 def _require(archive: Archive, name: str) -> NDArray[Any]:
@@ -67,12 +95,6 @@ def _images(archive: Archive, name: str) -> NDArray[Any]:
 
 def _labels(archive: Archive, name: str, cases: int) -> NDArray[np.int64]:
     labels = _require(archive, name)
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        raise fault(
-            archive.path,
-            f"{name} has {labels.shape[1]} labels for each image",
-            "give one class for each image: multi-label data is not supported",
-        )
     if labels.dtype.kind not in "iub":
         raise fault(archive.path, f"{name} holds {labels.dtype} values", "number the classes 0 to K-1")
     labels = labels.reshape(-1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from acnorm.data.case import Collection, duplicate_ids
+from acnorm.data.case import Case, Collection, duplicate_ids
 from acnorm.data.problems import Problem, faults
 
 _SPLIT_WORDS = {
@@ -50,6 +52,23 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
     if all(is_whole_number(name) for name in found):
         return tuple(sorted(found, key=lambda name: (float(name), name)))
     return tuple(sorted(found))
+
+
+def in_strata(cases: Sequence[Case], classes: int) -> tuple[Case, ...]:
+    """Cases of several labels each, with the rarest of them as that by which they are stratified, or `classes` of none.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> shown = [(0,), (0, 1), ()]
+        >>> cases = [Case(str(at), Path("lungs.npz"), 0, labels=labels) for at, labels in enumerate(shown)]
+        >>> [case.label for case in in_strata(cases, classes=2)]
+        [0, 1, 2]
+    """
+    counts = Counter(label for case in cases for label in case.shown)
+    return tuple(
+        replace(case, label=min(case.shown, key=lambda label: (counts[label], label), default=classes))
+        for case in cases
+    )
 
 
 def settle(collection: Collection, problems: Sequence[Problem] = ()) -> Collection:

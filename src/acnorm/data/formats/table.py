@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.rows import Rows, read_rows
-from acnorm.data.formats.settle import is_whole_number, ordered, settle, split_name
+from acnorm.data.formats.settle import in_strata, is_whole_number, ordered, settle, split_name
 from acnorm.data.problems import Problem, fault, faults
 
+SEPARATOR = "|"  # between the labels of one image, as NIH's ChestX-ray14 writes them
+_NOTHING = {"", "nan", "no finding"}
 _MISSING = {"", "nan"}  # "None" and "NA" stay what they may be: the name of a class
 
 
@@ -22,25 +25,45 @@ def read(data: Path) -> Collection:
     """Read the cases of a table with the columns image and label, and optionally patient, split and id.
 
     Image paths count from the folder of the table. Labels are whole numbers from 0, in that order, or names,
-    in alphabetical order. Without an id column the id of a case is its image path as written.
+    in alphabetical order. With the column labels in the place of label, an image may show several classes, with a bar
+    between (`Edema|Effusion`), or none (blank, or "No Finding"). Without an id column the id of a case is its image
+    path as written.
     Raises `DataError` with every row at fault: no label, no image, an unknown split.
     """
     table = read_rows(data)
-    table.require(("image", "label"), "the table needs image and label, and may have patient, split and id")
-    _label_kind(table)
+    several = "labels" in table.columns and "label" not in table.columns
+    needed = ("image", "labels" if several else "label")
+    table.require(needed, "the table needs image and label (or labels), and may have patient, split and id")
+    if not several:
+        _label_kind(table)
     problems: list[Problem] = []
     sound: list[dict[str, str]] = []
     for row, cells in table.rows:
-        found = [problem for check in _ROW_CHECKS if (problem := check(table, row, cells))]
+        found = [problem for check in _ROW_CHECKS[several:] if (problem := check(table, row, cells))]
         problems += found
         if not found:
             sound.append(cells)
     problems += _half_given_splits(table)
+    if several:
+        return settle(_of_several(data, sound), problems)
     labels = [cells["label"] for cells in sound]
     classes = _classes(labels, data)
     numbers = {name: number for number, name in enumerate(classes)}
     cases = tuple(_case(data, cells, numbers[_class_name(cells["label"], classes)]) for cells in sound)
     return settle(Collection(cases, classes, data, "table"), problems)
+
+
+def _of_several(data: Path, rows: list[dict[str, str]]) -> Collection:
+    named = [[name.strip() for name in cells["labels"].split(SEPARATOR)] for cells in rows]
+    shown = [[name for name in names if name.lower() not in _NOTHING] for names in named]
+    classes = ordered(name for names in shown for name in names)
+    _refuse_twins(classes, data)
+    numbers = {name: number for number, name in enumerate(classes)}
+    cases = [
+        replace(_case(data, cells, 0), labels=tuple(sorted({numbers[name] for name in names})))
+        for cells, names in zip(rows, shown, strict=True)
+    ]
+    return Collection(in_strata(cases, len(classes)), classes, data, "table")
 
 
 def read_unlabelled(data: Path) -> tuple[Case, ...] | None:
@@ -50,7 +73,7 @@ def read_unlabelled(data: Path) -> tuple[Case, ...] | None:
     """
     table = read_rows(data)
     table.require(("image",), "the table needs the column image")
-    if any(cells.get("label", "").lower() not in _MISSING for _, cells in table.rows):
+    if "labels" in table.columns or any(cells.get("label", "").lower() not in _MISSING for _, cells in table.rows):
         return None
     problems = [problem for row, cells in table.rows if (problem := _no_image(table, row, cells))]
     if problems:
@@ -136,12 +159,16 @@ def _classes(labels: list[str], data: Path) -> tuple[str, ...]:
     if labels and all(is_whole_number(label) for label in labels):
         return _numbered_classes(sorted({int(float(label)) for label in labels}), len(labels), data)
     classes = ordered(labels)
+    _refuse_twins(classes, data)
+    return classes
+
+
+def _refuse_twins(classes: tuple[str, ...], data: Path) -> None:
     by_lower: dict[str, str] = {}
     for name in classes:
         twin = by_lower.setdefault(name.lower(), name)
         if twin != name:
             raise fault(data, f"the labels '{twin}' and '{name}' differ only in case", "make them the same")
-    return classes
 
 
 def _numbered_classes(values: list[int], cases: int, data: Path) -> tuple[str, ...]:
