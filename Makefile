@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+EXTRAS := .venv-extras/bin
+EXTRAS_STAMP := .venv-extras/.installed
 WORKERS ?= 2
 
-.PHONY: install demo test lint types docs clean
+.PHONY: install demo test test-extras lint types docs clean
 
 install: $(STAMP)
 
@@ -19,6 +21,17 @@ demo: install
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not real' --cov --cov-report=term
 
+# The extras need torchvision, which needs a CUDA build of torch (it runs on a CPU): an environment of their own, of 5 GB.
+$(EXTRAS_STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-extras
+	grep -v '^torch==' constraints.txt > .venv-extras/constraints.txt
+	$(EXTRAS)/python -m pip install --quiet --disable-pip-version-check --constraint .venv-extras/constraints.txt \
+		'torch===2.13.0' --editable '.[dev,timm,smp]'
+	touch $(EXTRAS_STAMP)
+
+test-extras: $(EXTRAS_STAMP)
+	$(EXTRAS)/python -m pytest -n $(WORKERS) tests/extras
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,4 +43,4 @@ docs: install
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv build dist site demo *.egg-info
+	rm -rf .venv .venv-extras build dist site demo *.egg-info

@@ -233,5 +233,5 @@ def test_label_maps_are_refused(tmp_path: Path):
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
         PIL.Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) % 2).save(tmp_path / folder / "a.png")
-    with pytest.raises(UserError, match=r"holds label maps; give images with one label each\.$"):
+    with pytest.raises(UserError, match=r"holds label maps; give images with classes\.$"):
         load_data(tmp_path)

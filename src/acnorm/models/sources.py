@@ -1,10 +1,10 @@
-"""From one string to a network: "cifar/resnet20", "monai/resnet18", "module:function"."""
+"""From one string to a network: "cifar/resnet20", "monai/resnet18", "timm/resnet50", "module:function"."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -12,36 +12,11 @@ from typing import Any, cast
 from torch import nn
 
 from acnorm.errors import UserError
+from acnorm.models.extras import extra_source
+from acnorm.models.source import ModelSource
 from acnorm.models.unet import UNet
 
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """How to build a network of one name.
-
-    module, function: where the factory is.
-    arguments: fixed arguments of the factory.
-    channels, classes: the factory's names for the number of input channels and classes.
-    statistics: mean and standard deviation a channel with which its usual checkpoints were trained.
-    stages: names of its modules from image to features, stage by stage, for ``UNet``; empty where it cannot be.
-    segmenter: function in the same module that builds a segmentation network with a decoder of its own, which is
-        pretrained as well, and the name of its new last layer; None where ``UNet`` gives the decoder.
-    dimensions: in which it comes.
-    standalone: the factory's module needs torch alone, so its file can travel with trained weights.
-    """
-
-    module: str
-    function: str
-    arguments: Mapping[str, Any]
-    channels: str = "in_channels"
-    classes: str = "num_classes"
-    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-    standalone: bool = False
-    stages: tuple[tuple[str, ...], ...] = ()
-    segmenter: tuple[str, str] | None = None
-    dimensions: tuple[int, ...] = (2,)
 
 
 @dataclass(frozen=True)
@@ -164,6 +139,8 @@ def build_network(name: str, *, classes: int, channels: int, dimensions: int = 2
         ('linear', 'conv1')
     """
     source = find_source(name)
+    if not source.classifies:
+        raise UserError(f"--model {name}: segments; for classes give a network such as timm/resnet34.")
     factory = _factory(name, source)
     arguments = {**source.arguments, source.channels: channels, source.classes: classes}
     _refuse_dimensions(name, dimensions)
@@ -212,6 +189,8 @@ def build_unet(name: str, *, classes: int, channels: int, dimensions: int = 2) -
     if find_source(name).segmenter is not None:
         return _with_own_decoder(name, classes, channels, dimensions)
     whole = build_network(name, classes=classes, channels=channels, dimensions=dimensions)
+    if whole.source.tapped:
+        return _tapped(whole, classes, channels)
     if not whole.source.stages:
         raise UserError(f"--model {name}: no U-Net can be built on it; there are {', '.join(MODELS)}.")
     encoder = whole.module
@@ -228,14 +207,27 @@ def _with_own_decoder(name: str, classes: int, channels: int, dimensions: int) -
     _refuse_dimensions(name, dimensions)
     source = find_source(name)
     function, head = cast(tuple[str, str], source.segmenter)
-    module = getattr(import_module(source.module), function)(classes, channels)
-    stem = next(at for at, layer in module.named_modules() if isinstance(layer, nn.Conv3d))
-    arguments = {source.classes: classes, source.channels: channels}
+    arguments = {**source.arguments, source.classes: classes, source.channels: channels}
+    module = getattr(import_module(source.module), function)(**arguments)
+    stem = next(at for at, layer in module.named_modules() if isinstance(layer, nn.Conv2d | nn.Conv3d))
     return Network(module, name, f"{source.module}:{function}", arguments, head, stem, source)
 
 
+def _tapped(whole: Network, classes: int, channels: int) -> Network:
+    """A U-Net on the stages that a network tells of itself."""
+    encoder: Any = whole.module
+    taps = [stage["module"] for stage in getattr(encoder, "feature_info", ())]
+    if not taps:
+        raise UserError(f"--model {whole.name}: no U-Net can be built on it: it tells no stages.")
+    encoder.reset_classifier(0)
+    module = UNet(encoder, [[tap] for tap in taps], channels, classes, tapped=True)
+    arguments = {"name": whole.name, "classes": classes, "channels": channels, "dimensions": 2}
+    factory = f"{__name__}:build_unet"
+    return Network(module, whole.name, factory, arguments, "decoder", f"encoder.{whole.stem}", whole.source)
+
+
 def _refuse_dimensions(name: str, dimensions: int) -> None:
-    if name in MODELS and dimensions not in MODELS[name].dimensions:
+    if dimensions not in find_source(name).dimensions and ":" not in name:
         known = ", ".join(key for key, row in MODELS.items() if dimensions in row.dimensions)
         only, data = ("2D", "volumes") if dimensions == 3 else ("3D", "2D images and slices")
         raise UserError(f"--model {name}: comes in {only} only; for {data} there are {known}.")
@@ -253,6 +245,9 @@ def find_source(name: str) -> ModelSource:
     """
     if name in MODELS:
         return MODELS[name]
+    extra = extra_source(name)
+    if extra is not None:
+        return extra
     module, colon, function = name.partition(":")
     if colon and module and function:
         return ModelSource(module, function, {})

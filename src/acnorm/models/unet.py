@@ -7,10 +7,14 @@ trained convolutions of torchvision's checkpoints: their features would be other
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from acnorm.errors import UserError
 
 Stages = Sequence[Sequence[str]]
 
@@ -28,6 +32,10 @@ class UNet(nn.Module):
         classes: of the label map, with the background.
         dimensions: 2 or 3.
         width: channels of the decoder's last and finest level; each coarser one has twice as many, at most 256.
+        tapped: the encoder's ``forward_features`` is run, and ``stages`` name one module each whose output is taken.
+
+    Raises:
+        UserError: a stage gives no feature map, as those of a vision transformer.
 
     Examples:
         >>> from acnorm.models.cifar import CifarResNet
@@ -45,9 +53,12 @@ class UNet(nn.Module):
         classes: int,
         dimensions: int = 2,
         width: int = 16,
+        *,
+        tapped: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.tapped = tapped
         self.stages = tuple(tuple(names) for names in stages)
         self.decoder = Decoder(_widths(self, channels, dimensions), classes, dimensions, width)
 
@@ -58,12 +69,29 @@ class UNet(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The output of each stage, the finest first."""
+        if self.tapped:
+            return self._tapped_features(images)
         found = []
         for names in self.stages:
             for name in names:
                 images = functional.relu(images) if name == "relu" else self.encoder.get_submodule(name)(images)
             found.append(images)
         return found
+
+    def _tapped_features(self, images: Tensor) -> list[Tensor]:
+        found: dict[str, Tensor] = {}
+
+        def keep(name: str, *call: Any) -> None:
+            found[name] = call[-1]  # module, input, output
+
+        taps = [name for (name,) in self.stages]
+        handles = [self.encoder.get_submodule(name).register_forward_hook(partial(keep, name)) for name in taps]
+        try:
+            cast(Any, self.encoder).forward_features(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return [found[name] for name in taps]
 
 
 class Decoder(nn.Module):
@@ -121,4 +149,7 @@ def _widths(network: UNet, channels: int, dimensions: int) -> list[int]:
     network.encoder.eval()
     features = network.features(torch.zeros(1, channels, *(32,) * dimensions))
     network.encoder.train(training)
+    if any(stage.ndim != dimensions + 2 for stage in features):
+        name = type(network.encoder).__name__
+        raise UserError(f"{name}: its stages give no feature maps; choose a convolutional network.")
     return [stage.shape[1] for stage in features]

@@ -98,7 +98,7 @@ def test_blank_splits_are_to_be_made_where_only_test_is_given(tmp_path: Path):
     [
         (
             ("file,label", "a.png,0"),
-            "no column 'image' (found: file, label); the table needs image and label, and may have patient, split "
+            "no column 'image' (found: file, label); the table needs image and label (or labels), and may have patient, split "
             "and id",
         ),
         (
