@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from acnorm.core.layer import without_recalibration as without_recalibration
     from acnorm.core.summary import summary as summary
     from acnorm.data.check import check as check
+    from acnorm.models.checkpoint import checkpoint as checkpoint
     from acnorm.ranking.rank import rank as rank
     from acnorm.report.write import write_report as write_report
     from acnorm.training.export import export as export
@@ -36,6 +37,7 @@ _HOMES = {
     "Census": "acnorm.core.convert",
     "census": "acnorm.core.convert",
     "check": "acnorm.data.check",
+    "checkpoint": "acnorm.models.checkpoint",
     "convert": "acnorm.core.convert",
     "export": "acnorm.training.export",
     "finetune": "acnorm.workflows",

@@ -27,7 +27,7 @@ CLASSIFIERS = (
     "timm/regnety_002",
     "timm/densenet121",
     "timm/legacy_seresnet18",
-    "timm/dla34",
+    "timm/repvgg_a0",
     "timm/hrnet_w18_small",
     "torchvision/resnet18",
     "torchvision/densenet121",

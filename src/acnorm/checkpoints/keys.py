@@ -8,7 +8,30 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 # What wrappers and training frameworks put before a network's own names.
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "encoder_q.")
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "net.",
+    "network.",
+    "backbone.",
+    "encoder.",
+    "encoder_q.",
+    "base_encoder.",
+    "online_encoder.",
+    "teacher.",
+    "student.",
+    "momentum_encoder.",
+    "ema.",
+    "ema_model.",
+    "0.",
+)
+# Children of a ResNet and of a DenseNet, whose numbers nn.Sequential(*children) puts in the place of their names
+# (RadImageNet, lightly).
+_CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4", "9": "fc"}
+# Endings that stand for others, and those that are left out: the authors' AC-Norm keeps both affines in one layer.
+_ENDINGS = {"weight_target": "weight", "bias_target": "bias"}
+_LEFT_OUT = ("weight_source", "bias_source")
 
 
 def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str, Value]:
@@ -28,6 +51,15 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
         {'encoder.conv.weight': 1, 'fc.bias': 2}
     """
     wanted = set(wanted)
+    best = _without_wrappers(_of_targets(state), wanted)
+    for rename in (_of_resnet_children, _of_densenet_children):
+        renamed = rename(best, wanted)
+        if len(wanted & renamed.keys()) > len(wanted & best.keys()):
+            best = renamed
+    return best
+
+
+def _without_wrappers(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
     best, seen = dict(state), {frozenset(state)}
     queue = [best]
     while queue:
@@ -41,6 +73,40 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
                 seen.add(frozenset(stripped))
                 queue.append(stripped)
     return best
+
+
+def _of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The affine that was trained, of layers that keep that of their source beside it."""
+    if not any(name.rpartition(".")[2] in _ENDINGS for name in state):
+        return state
+    renamed = {}
+    for name, value in state.items():
+        place, dot, ending = name.rpartition(".")
+        if ending not in _LEFT_OUT:
+            renamed[place + dot + _ENDINGS.get(ending, ending)] = value
+    return renamed
+
+
+def _of_resnet_children(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
+    """Names for the numbers of a ResNet's children, behind whatever prefix has not come off."""
+    start = _common_start(state)
+    renamed = {}
+    for name, value in state.items():
+        number, dot, rest = name.removeprefix(start).partition(".")
+        renamed[_CHILDREN[number] + dot + rest if dot and number in _CHILDREN else name] = value
+    return _without_wrappers(renamed, wanted) if len(renamed) == len(state) else dict(state)
+
+
+def _of_densenet_children(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
+    """`features` for the number of a DenseNet's first child."""
+    start = _common_start(state)
+    renamed = {f"features.{name.removeprefix(start).removeprefix('0.')}": value for name, value in state.items()}
+    return _without_wrappers(renamed, wanted) if len(renamed) == len(state) else dict(state)
+
+
+def _common_start(state: Mapping[str, Value]) -> str:
+    """The prefix that most names share, such as `backbone.`, where it is one that wrappers put there."""
+    return next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), "")
 
 
 def _strip(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:

@@ -126,6 +126,8 @@ def load_checkpoint(
         file_share=_file_share({name: state[name] for name in state if name not in head_names}, wanted, fitting),
         trained_norms=trained,
     )
+    if _lacks_shortcuts(report, state) and minimum_share > 0:
+        raise UserError(_without_shortcuts(report))
     if report.parameter_share < minimum_share:
         raise UserError(_too_little(report, model, checkpoint.state, minimum_share))
     if report.file_share < minimum_share:
@@ -133,7 +135,8 @@ def load_checkpoint(
     broken = [name for name, value in fitting.items() if not bool(value.isfinite().all())]
     if broken:
         raise UserError(f"{path}: {broken[0]} holds NaN or infinity; the training that made the file went wrong.")
-    model.load_state_dict(fitting, strict=False)
+    own.update(fitting)  # it knows the versions of its layers, which some ask for
+    model.load_state_dict(own)
     return report
 
 
@@ -194,6 +197,20 @@ def _affine_norms(model: nn.Module) -> list[str]:
 def _with_shapes(name: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
     """Say of a name that is in both but does not fit how its shapes differ."""
     return f"{name} {list(state[name].shape)} for {list(own[name].shape)}" if name in own else name
+
+
+def _lacks_shortcuts(report: LoadReport, state: Mapping[str, Tensor]) -> bool:
+    """Whether a ResNet's shortcuts have parameters in the network and none in the file: its features would differ."""
+    known = any(name.startswith("layer1.0.") for name in state)
+    lacking = any(".downsample." in name for name in report.missing)
+    return known and lacking and not any(".downsample." in name for name in state)
+
+
+def _without_shortcuts(report: LoadReport) -> str:
+    return (
+        f"{report.file}: its shortcuts hold no parameters (type A, as MedicalNet's ResNet-18 and 34), those of the "
+        "network do; give a model such as monai/resnet18a, or --minimum-share 0 to train new ones."
+    )
 
 
 def _too_little(report: LoadReport, model: nn.Module, state: dict[str, Tensor], minimum: float) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -17,27 +19,66 @@ from torch import Tensor
 from acnorm.errors import UserError
 
 # Where public checkpoints keep the network, in order of preference.
-STATE_KEYS = ("state_dict", "model_state_dict", "model_state", "network_weights", "model", "net", "network", "encoder")
+STATE_KEYS = (
+    "state_dict_ema",
+    "ema_state_dict",
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "network_weights",
+    "teacher",
+    "ema",
+    "model",
+    "net",
+    "network",
+    "encoder",
+    "backbone",
+)
+# How files begin that are no checkpoints for PyTorch, what they are, and what to do.
+_OTHERS = {
+    b"\x89HDF\r\n\x1a\n": (
+        "an HDF5 file, as Keras writes them",
+        "convert its weights to PyTorch where Keras is installed",
+    ),
+    b"\x1f\x8b": ("a gzip file", "unpack it first"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
+    b"Rar!": ("a RAR archive", "unpack it first"),
+    b"%PDF": ("a PDF document", "download the weights themselves"),
+}
+_OTHER_SUFFIXES = {
+    ".onnx": ("an ONNX file, which holds a graph", "take the PyTorch weights that it was exported from"),
+    ".pb": ("a TensorFlow graph", "convert its weights to PyTorch where TensorFlow is installed"),
+    ".index": ("a part of a TensorFlow checkpoint", "convert its weights to PyTorch where TensorFlow is installed"),
+    ".tflite": ("a TensorFlow Lite file", "convert its weights to PyTorch where TensorFlow is installed"),
+    ".keras": ("a Keras archive", "convert its weights to PyTorch where Keras is installed"),
+}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state dict as read: tensors on the CPU, the file it came from and that file's SHA-256."""
+    """A state dict as read: tensors on the CPU, the file it came from and that file's SHA-256.
+
+    kind: of file, in words. wrapper: the keys under which the state dict lay, the outermost first. beside: the other
+    keys of the file.
+    """
 
     path: Path
     sha256: str
     state: dict[str, Tensor]
+    kind: str = "PyTorch"
+    wrapper: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
-    """Read safetensors or a PyTorch file, with ``weights_only=True`` always.
+    """Read safetensors, a PyTorch file (with ``weights_only=True`` always) or an .npz of arrays.
 
     Args:
         path: the file; a state dict, or a dict that holds one under a usual key ("state_dict", "model", …).
 
     Raises:
-        UserError: no such file, a folder, empty, not a checkpoint, damaged, needs code to load, holds no
-            tensors, or holds a network with AC-Norm not yet folded.
+        UserError: no such file, a folder, empty, not a checkpoint (told what it is), damaged, needs code to load (with
+            the names of that code), holds no tensors, or holds a network with AC-Norm not yet folded.
 
     Examples:
         >>> import tempfile
@@ -48,18 +89,16 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     head = _first_bytes(path)
-    if path.suffix == ".safetensors":
-        content = _read_safetensors(path)
-    else:
-        content = _read_torch(path, head)
-    state = _find_state(content)
+    kind, content = _read(path, head)
+    state, wrapper = _find_state(content)
     if not state:
         raise UserError(f"{path}: holds no tensors by name; give a state dict or a file that holds one.")
     if any(name.endswith(".source_weight") for name in state):
         raise UserError(
             f"{path}: holds a network with AC-Norm not yet folded; give model/model.safetensors of the run instead."
         )
-    return Checkpoint(path, hashlib.sha256(path.read_bytes()).hexdigest(), state)
+    outer = [str(key) for key in content if str(key) not in (*wrapper, *state)]
+    return Checkpoint(path, hashlib.sha256(path.read_bytes()).hexdigest(), state, kind, wrapper, tuple(outer))
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -75,7 +114,39 @@ def _first_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: is a web page, not a checkpoint; download the file itself.")
     if head.startswith(b"version https://git-lfs"):
         raise UserError(f"{path}: is a Git LFS pointer, not the file; run `git lfs pull` where it came from.")
+    told = next((told for start, told in _OTHERS.items() if head.startswith(start)), None)
+    told = told or _OTHER_SUFFIXES.get(path.suffix.lower())
+    if told is not None:
+        raise UserError(f"{path}: is {told[0]}, not a PyTorch checkpoint; {told[1]}.")
     return head
+
+
+def _read(path: Path, head: bytes) -> tuple[str, Any]:
+    if path.suffix == ".safetensors":
+        return "safetensors", _read_safetensors(path)
+    if head[:2] != b"PK":
+        return "PyTorch (before version 1.6)", _read_torch(path, head)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+    except zipfile.BadZipFile:
+        raise UserError(f"{path}: is damaged or cut short; download it again.") from None
+    if any(name.endswith(".npy") for name in members):
+        return "npz", _read_arrays(path)
+    if any(name.endswith("constants.pkl") for name in members):
+        raise UserError(
+            f"{path}: is a TorchScript program, which runs code; take the state dict that it was made from, or save "
+            "torch.jit.load(FILE).state_dict() as safetensors where you trust it."
+        )
+    return "PyTorch", _read_torch(path, head)
+
+
+def _read_arrays(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: torch.from_numpy(file[name]) for name in file.files}
+    except (ValueError, OSError, TypeError, zipfile.BadZipFile):
+        raise UserError(f"{path}: holds other than arrays of numbers; save plain arrays by name.") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -91,7 +162,8 @@ def _read_torch(path: Path, head: bytes) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = str(error).partition("GLOBAL ")[2].partition(" was not")[0] or "objects that are not tensors"
+        found = _code_in(path) or str(error).partition("GLOBAL ")[2].partition(" was not")[0]
+        found = found or "objects that are not tensors"
         raise UserError(
             f"{path}: needs code to load ({found}), which acnorm never runs; "
             "save its state dict as safetensors where you trust it."
@@ -100,12 +172,22 @@ def _read_torch(path: Path, head: bytes) -> Any:
         raise UserError(f"{path}: is damaged or cut short; download it again.") from None
 
 
-def _find_state(content: Any) -> dict[str, Tensor]:
+def _code_in(path: Path) -> str:
+    """The first names of code that a file would run."""
+    try:
+        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # of files before version 1.6 it knows nothing
+        return ""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _find_state(content: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The state dict, and the keys under which it lay."""
     if not isinstance(content, Mapping):
-        return {}
+        return {}, ()
     for key in STATE_KEYS:
         if isinstance(content.get(key), Mapping):
-            found = _find_state(content[key])
+            found, wrapper = _find_state(content[key])
             if found:
-                return found
-    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+                return found, (key, *wrapper)
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}, ()

@@ -13,6 +13,8 @@ from acnorm.errors import RunError, UserError
 
 VERBS = {
     "check": "read every image of a data set and report what is wrong with it",
+    "checkpoint": "say what is in a checkpoint file and what of it would load",
+    "models": "list the networks by name, with their norm layers and sizes",
     "rank": "score which of several checkpoints to fine-tune",
     "tasks": "list the named tasks and the settings that each begins with",
     "finetune": "fine-tune a pretrained network; writes a run folder with a report",

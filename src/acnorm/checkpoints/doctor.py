@@ -1,0 +1,169 @@
+"""What a checkpoint file holds, for which network it is, and how trained its norm layers look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from acnorm.checkpoints.keys import match_names
+from acnorm.checkpoints.layouts import known_layout
+from acnorm.checkpoints.read import Checkpoint
+
+SOME = 0.5  # of a network's parameters, from which it is a guess worth telling
+NEVER_MOVED = 1e-6
+
+
+@dataclass(frozen=True)
+class Norms:
+    """The norm layers in a file, known by a weight and a bias of one axis beside each other with a mean, or without.
+
+    layers: with weight and bias.
+    running: with running statistics (BatchNorm).
+    constant: whose weight and bias are the same in all channels, as in a network that was never trained.
+    gamma, ratio_spread: medians over the layers of the mean of γ, and of the deviation of β / |γ| over channels, the
+        mark that AC-Norm compares.
+    """
+
+    layers: int
+    running: int
+    constant: int
+    gamma: float | None
+    ratio_spread: float | None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A network that the file may be for, and the share of its parameters without the head that the file holds."""
+
+    model: str
+    dimensions: int
+    share: float
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What is known of a checkpoint file.
+
+    size: in bytes.
+    parameters: values in all tensors.
+    dimensions: of its convolutions (None: it has none).
+    channels: that its first convolution takes.
+    classes: rows of its last matrix, often the classes.
+    layout, advice: a public layout that it fits, and what to do with it.
+    guesses: networks that it may be for, the likeliest first.
+    """
+
+    file: str
+    size: int
+    sha256: str
+    kind: str
+    wrapper: tuple[str, ...]
+    beside: tuple[str, ...]
+    tensors: int
+    parameters: int
+    first_names: tuple[str, ...]
+    dimensions: int | None
+    channels: int | None
+    classes: int | None
+    norms: Norms
+    layout: str | None
+    advice: str | None
+    guesses: tuple[Guess, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+Candidate = tuple[str, int, Callable[[int], tuple[nn.Module, str]]]
+
+
+def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> CheckpointFacts:
+    """Return what a checkpoint holds.
+
+    Args:
+        checkpoint: as read.
+        candidates: of each network that it may be for: its name, its dimensions, and a function that builds it for a
+            number of channels and gives it with the name of its head. It is built without memory (on the meta device).
+
+    Examples:
+        >>> from pathlib import Path
+        >>> weights = {"module.conv.weight": torch.ones(8, 3, 5, 5), "module.fc.weight": torch.ones(4, 8)}
+        >>> facts = examine(Checkpoint(Path("a.pth"), "", weights))
+        >>> facts.dimensions, facts.channels, facts.classes, facts.parameters
+        (2, 3, 4, 632)
+    """
+    state = checkpoint.state
+    kernels = [value for value in state.values() if value.ndim in (4, 5)]
+    matrices = [value for value in state.values() if value.ndim == 2]
+    layout = known_layout(state, (*checkpoint.beside, *checkpoint.wrapper))
+    dimensions = kernels[0].ndim - 2 if kernels else None
+    channels = int(kernels[0].shape[1]) if kernels else None
+    return CheckpointFacts(
+        file=str(checkpoint.path),
+        size=checkpoint.path.stat().st_size if checkpoint.path.is_file() else 0,
+        sha256=checkpoint.sha256,
+        kind=checkpoint.kind,
+        wrapper=checkpoint.wrapper,
+        beside=checkpoint.beside,
+        tensors=len(state),
+        parameters=sum(value.numel() for value in state.values()),
+        first_names=tuple(list(state)[:3]),
+        dimensions=dimensions,
+        channels=channels,
+        classes=int(matrices[-1].shape[0]) if matrices else None,
+        norms=_norms(state),
+        layout=None if layout is None else layout.name,
+        advice=None if layout is None else layout.advice,
+        guesses=_guesses(state, candidates, dimensions, channels),
+    )
+
+
+def _norms(state: Mapping[str, Tensor]) -> Norms:
+    places = [
+        name.removesuffix("weight")
+        for name, value in state.items()
+        if name.endswith("weight") and value.ndim == 1 and f"{name.removesuffix('weight')}bias" in state
+    ]
+    gammas, spreads, constant = [], [], 0
+    for place in places:
+        weight, bias = (state[f"{place}{part}"].double() for part in ("weight", "bias"))
+        spread = float((bias / weight.abs().clamp_min(1e-12)).std(correction=0))
+        still = max(float(part.std(correction=0)) for part in (weight, bias))
+        constant += still < NEVER_MOVED and len(weight) > 1
+        gammas.append(float(weight.mean()))
+        spreads.append(spread)
+    return Norms(
+        layers=len(places),
+        running=sum(f"{place}running_mean" in state for place in places),
+        constant=constant,
+        gamma=float(torch.tensor(gammas).median()) if gammas else None,
+        ratio_spread=float(torch.tensor(spreads).median()) if spreads else None,
+    )
+
+
+def _guesses(
+    state: Mapping[str, Tensor], candidates: Iterable[Candidate], dimensions: int | None, channels: int | None
+) -> tuple[Guess, ...]:
+    found = []
+    for name, own, build in candidates:
+        if own != dimensions:
+            continue
+        with torch.device("meta"):
+            module, head = build(channels or 1)
+        wanted = module.state_dict()
+        matched = match_names(state, wanted)
+        sizes = {
+            key: parameter.numel() for key, parameter in module.named_parameters() if not key.startswith(f"{head}.")
+        }
+        fitting = sum(size for key, size in sizes.items() if key in matched and matched[key].shape == wanted[key].shape)
+        used = sum(matched[key].numel() for key in matched if key in wanted)
+        share = fitting / max(1, sum(sizes.values()))
+        if share >= SOME:
+            # of networks that it fills alike, the deepest is the one that it was made with
+            found.append((share, used, Guess(name, own, share)))
+    return tuple(guess for _, _, guess in sorted(found, key=lambda item: item[:2], reverse=True)[:3])
