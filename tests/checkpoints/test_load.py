@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 from acnorm.checkpoints.load import load_checkpoint
 from acnorm.errors import UserError
 from acnorm.models.cifar import CifarResNet
+from acnorm.models.sources import build_network
 
 
 def saved(folder: Path, model: nn.Module, prefix: str = "") -> Path:
@@ -79,3 +81,45 @@ def test_what_else_a_file_holds_is_no_deeper_network(tmp_path: Path):
     report = load_checkpoint(CifarResNet(20), tmp_path / "moco.pth", head="linear", stem="conv1")
     assert report.file_share == report.parameter_share == 1.0
     assert "is used" not in str(report)
+
+
+@pytest.mark.parametrize(
+    ("stem_rule", "how", "wanted"),
+    [
+        ("sum", "sum over channels (3 to 1)", lambda weight: weight.sum(dim=1, keepdim=True)),
+        ("mean", "mean over channels (3 to 1)", lambda weight: weight.mean(dim=1, keepdim=True)),
+        ("repeat", "repeating channels (3 to 1)", lambda weight: 3 * weight[:, :1]),
+        ("first", "keeping the first channels (3 to 1)", lambda weight: weight[:, :1]),
+    ],
+)
+def test_the_report_says_how_the_stem_was_adapted(tmp_path: Path, stem_rule, how: str, wanted):
+    source, target = CifarResNet(20), CifarResNet(20, in_channels=1)
+    report = load_checkpoint(target, saved(tmp_path, source), head="linear", stem="conv1", stem_rule=stem_rule)
+    assert torch.allclose(target.conv1.weight, wanted(source.conv1.weight), atol=1e-6)
+    assert f"1 adapted (conv1.weight) by {how}, 0 missing" in str(report)
+    assert report.to_dict()["how"] == [how]
+
+
+def test_the_report_says_how_kernels_went_into_3d(tmp_path: Path):
+    flat, deep = (build_network("monai/resnet10", classes=2, channels=1, dimensions=sides) for sides in (2, 3))
+    file = saved(tmp_path, flat.module)
+    report = load_checkpoint(deep.module, file, head=deep.head, stem=deep.stem, depth_rule="centre")
+    assert report.how == ("setting into the middle slice",)
+    assert torch.equal(deep.module.layer1[0].conv1.weight[..., 1], flat.module.layer1[0].conv1.weight)
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "told"),
+    [
+        ("monai/resnet18a", "monai/resnet18", "its shortcuts hold no parameters (type A, as MedicalNet's ResNet-18"),
+        ("monai/resnet18-bias", "monai/resnet18", "the convolutions of its shortcuts have a bias, as in MONAI by"),
+    ],
+)
+def test_shortcuts_of_another_kind_are_refused(tmp_path: Path, made: str, asked: str, told: str):
+    source, target = (build_network(name, classes=2, channels=1) for name in (made, asked))
+    file = saved(tmp_path, source.module, "module.")
+    with pytest.raises(UserError, match=re.escape(told)):
+        load_checkpoint(target.module, file, head="fc", stem="conv1")
+    assert load_checkpoint(target.module, file, head="fc", stem="conv1", minimum_share=0).parameter_share > 0.9
+    right = build_network(made, classes=2, channels=1)
+    assert load_checkpoint(right.module, file, head="fc", stem="conv1").parameter_share == 1.0

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import warnings
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from acnorm.checkpoints.read import read_checkpoint
+from acnorm.checkpoints.read import STATE_KEYS, read_checkpoint
 from acnorm.errors import UserError
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3)}
@@ -53,6 +56,16 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path):
         ("a.pth", b"hello", "is not a PyTorch file"),
         ("a.pth", b"PK\x03\x04 cut", "is damaged or cut short"),
         ("a.safetensors", b"12345678cut", "is not a whole safetensors file"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n....", "is an HDF5 file, as Keras writes them, not a PyTorch checkpoint; convert"),
+        ("a.pth", b"\x1f\x8b....", "is a gzip file, not a PyTorch checkpoint; unpack it first"),
+        ("a.pth", b"7z\xbc\xaf....", "is a 7z archive, not a PyTorch checkpoint; unpack it first"),
+        ("a.pth", b"Rar!....", "is a RAR archive, not a PyTorch checkpoint; unpack it first"),
+        ("a.pth", b"%PDF-1.7", "is a PDF document, not a PyTorch checkpoint; download the weights themselves"),
+        ("a.onnx", b"\x08\x07", "is an ONNX file, which holds a graph, not a PyTorch checkpoint; take the PyTorch"),
+        ("a.pb", b"\x0a\x07", "is a TensorFlow graph, not a PyTorch checkpoint; convert its weights"),
+        ("a.ckpt.index", b"\x00\x07", "is a part of a TensorFlow checkpoint, not a PyTorch checkpoint; convert"),
+        ("a.tflite", b"\x1c\x00", "is a TensorFlow Lite file, not a PyTorch checkpoint; convert its weights"),
+        ("a.keras", b"PK\x03\x04", "is a Keras archive, not a PyTorch checkpoint; convert its weights"),
     ],
 )
 def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path: Path, name: str, content: bytes, message: str):
@@ -72,3 +85,41 @@ def test_missing_folder_and_empty_state(tmp_path: Path):
     torch.save({"bn.source_weight": torch.ones(2)}, tmp_path / "a.pth")
     with pytest.raises(UserError, match="AC-Norm not yet folded; give model/model.safetensors"):
         read_checkpoint(tmp_path / "a.pth")
+
+
+def test_arrays_of_an_npz(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", **{"conv.weight": np.arange(6.0, dtype=np.float32).reshape(2, 3)})
+    read = read_checkpoint(tmp_path / "a.npz")
+    assert torch.equal(read.state["conv.weight"], STATE["conv.weight"])
+    assert read.kind == "npz"
+    np.savez(tmp_path / "b.npz", a=np.array([{"code": 1}], dtype=object))
+    with pytest.raises(UserError, match=r"b\.npz: holds other than arrays of numbers; save plain arrays by name\."):
+        read_checkpoint(tmp_path / "b.npz")
+
+
+def test_a_torchscript_program_is_refused(tmp_path: Path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its deprecation
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"a\.pt: is a TorchScript program, which runs code; take the state dict"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
+def test_all_code_that_a_file_would_run_is_named(tmp_path: Path):
+    torch.save({"a": Evil(tmp_path / "ran"), "b": Fraction(1, 2), "state_dict": STATE}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"needs code to load \(builtins\.getattr, fractions\.Fraction, pathlib\.Path"):
+        read_checkpoint(tmp_path / "a.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("key", STATE_KEYS)
+def test_every_usual_key_is_opened(tmp_path: Path, key: str):
+    torch.save({key: STATE, "epoch": 3, "optimizer": {"lr": 0.1}}, tmp_path / "a.pth")
+    read = read_checkpoint(tmp_path / "a.pth")
+    assert read.state.keys() == STATE.keys()
+    assert (read.wrapper, read.beside) == ((key,), ("epoch", "optimizer"))
+
+
+def test_the_moving_average_comes_before_the_weights_that_it_averages(tmp_path: Path):
+    torch.save({"state_dict": STATE, "state_dict_ema": {"conv.weight": torch.ones(2, 3)}}, tmp_path / "a.pth")
+    assert torch.equal(read_checkpoint(tmp_path / "a.pth").state["conv.weight"], torch.ones(2, 3))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from acnorm.checkpoints.stem import adapt_stem, inflate
+from acnorm.checkpoints.stem import STEM_RULES, adapt_stem, inflate
 
 CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 CHANNELS = st.integers(1, 5)
@@ -65,3 +65,26 @@ def test_equal_slices_give_what_one_gave(channels: int, depth: int, seed: int):
     before = functional.conv2d(image, weight)[..., None]
     after = functional.conv3d(volume, inflate(weight, depth))
     assert torch.allclose(after, before.expand_as(after), atol=1e-12)
+
+
+def test_further_rules_for_channels():
+    weight = stem(3)
+    assert torch.equal(adapt_stem(weight, 2, "mean"), weight.mean(dim=1, keepdim=True).repeat(1, 2, 1, 1))
+    assert torch.allclose(adapt_stem(weight, 5, "repeat"), weight[:, [0, 1, 2, 0, 1]] * 3 / 5)
+    assert torch.equal(adapt_stem(weight, 2, "first"), weight[:, :2])
+    assert torch.equal(adapt_stem(weight, 5, "first")[:, :3], weight)
+    assert not adapt_stem(weight, 5, "first")[:, 3:].any()
+
+
+@pytest.mark.parametrize("rule", STEM_RULES)
+def test_as_many_channels_as_before_stay_or_share(rule: str):
+    grey = stem(1)
+    assert torch.allclose(adapt_stem(grey, 1, rule), grey)
+
+
+@given(st.integers(1, 5))
+def test_a_kernel_in_the_centre_sees_its_slice_alone(depth: int):
+    weight = stem(2)
+    kernel = inflate(weight, depth, "centre")
+    assert torch.equal(kernel[..., depth // 2], weight)
+    assert torch.equal(kernel.sum(dim=-1), weight)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from acnorm.checkpoints.keys import match_names
-from acnorm.checkpoints.layouts import known_layout
+from acnorm.checkpoints.layouts import Layout, known_layout
 from acnorm.checkpoints.read import Checkpoint
 
-SOME = 0.5  # of a network's parameters, from which it is a guess worth telling
+SOME = 0.5  # of the network's parameters and of the file's, from which it is a guess worth telling
 NEVER_MOVED = 1e-6
 
 
@@ -37,11 +38,16 @@ class Norms:
 
 @dataclass(frozen=True)
 class Guess:
-    """A network that the file may be for, and the share of its parameters without the head that the file holds."""
+    """A network that the file may be for.
+
+    share: of its parameters without the head, what the file holds.
+    used: of the file's values, what it and its head would take.
+    """
 
     model: str
     dimensions: int
     share: float
+    used: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class CheckpointFacts:
     dimensions: of its convolutions (None: it has none).
     channels: that its first convolution takes.
     classes: rows of its last matrix, often the classes.
-    layout, advice: a public layout that it fits, and what to do with it.
+    layout, advice, licence: a public layout that it fits, what to do with it, and what binds those who use it.
     guesses: networks that it may be for, the likeliest first.
     """
 
@@ -72,6 +78,7 @@ class CheckpointFacts:
     norms: Norms
     layout: str | None
     advice: str | None
+    licence: str | None
     guesses: tuple[Guess, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,7 +126,8 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
         norms=_norms(state),
         layout=None if layout is None else layout.name,
         advice=None if layout is None else layout.advice,
-        guesses=_guesses(state, candidates, dimensions, channels),
+        licence=None if layout is None else layout.licence,
+        guesses=_guesses(state, _possible(candidates, layout, dimensions), channels),
     )
 
 
@@ -146,13 +154,16 @@ def _norms(state: Mapping[str, Tensor]) -> Norms:
     )
 
 
-def _guesses(
-    state: Mapping[str, Tensor], candidates: Iterable[Candidate], dimensions: int | None, channels: int | None
-) -> tuple[Guess, ...]:
+def _possible(candidates: Iterable[Candidate], layout: Layout | None, dimensions: int | None) -> list[Candidate]:
+    """Those of the file's dimensions that its layout may be for."""
+    pattern = "*" if layout is None else layout.models
+    return [row for row in candidates if row[1] == dimensions and fnmatch(row[0], pattern)]
+
+
+def _guesses(state: Mapping[str, Tensor], candidates: Iterable[Candidate], channels: int | None) -> tuple[Guess, ...]:
     found = []
-    for name, own, build in candidates:
-        if own != dimensions:
-            continue
+    total = sum(value.numel() for value in state.values())
+    for name, dimensions, build in candidates:
         with torch.device("meta"):
             module, head = build(channels or 1)
         wanted = module.state_dict()
@@ -162,8 +173,6 @@ def _guesses(
         }
         fitting = sum(size for key, size in sizes.items() if key in matched and matched[key].shape == wanted[key].shape)
         used = sum(matched[key].numel() for key in matched if key in wanted)
-        share = fitting / max(1, sum(sizes.values()))
-        if share >= SOME:
-            # of networks that it fills alike, the deepest is the one that it was made with
-            found.append((share, used, Guess(name, own, share)))
-    return tuple(guess for _, _, guess in sorted(found, key=lambda item: item[:2], reverse=True)[:3])
+        found.append(Guess(name, dimensions, fitting / max(1, sum(sizes.values())), used / max(1, total)))
+    likely = [guess for guess in found if min(guess.share, guess.used) >= SOME]
+    return tuple(sorted(likely, key=lambda guess: (guess.share * guess.used, guess.share), reverse=True)[:3])

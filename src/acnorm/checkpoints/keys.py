@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
@@ -52,7 +54,7 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
     """
     wanted = set(wanted)
     best = _without_wrappers(_of_targets(state), wanted)
-    for rename in (_of_resnet_children, _of_densenet_children):
+    for rename in (_of_resnet_children, _of_densenet_children, _of_dense_layers):
         renamed = rename(best, wanted)
         if len(wanted & renamed.keys()) > len(wanted & best.keys()):
             best = renamed
@@ -90,7 +92,7 @@ def _of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
 def _of_resnet_children(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
     """Names for the numbers of a ResNet's children, behind whatever prefix has not come off."""
     start = _common_start(state)
-    renamed = {}
+    renamed: dict[str, Value] = {}
     for name, value in state.items():
         number, dot, rest = name.removeprefix(start).partition(".")
         renamed[_CHILDREN[number] + dot + rest if dot and number in _CHILDREN else name] = value
@@ -99,14 +101,25 @@ def _of_resnet_children(state: Mapping[str, Value], wanted: set[str]) -> dict[st
 
 def _of_densenet_children(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
     """`features` for the number of a DenseNet's first child."""
-    start = _common_start(state)
-    renamed = {f"features.{name.removeprefix(start).removeprefix('0.')}": value for name, value in state.items()}
+    start = _common_start(state) + "0."
+    renamed = {
+        f"features.{name.removeprefix(start)}" if name.startswith(start) else name: value
+        for name, value in state.items()
+    }
+    return _without_wrappers(renamed, wanted) if len(renamed) == len(state) else dict(state)
+
+
+def _of_dense_layers(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
+    """MONAI keeps the parts of a DenseNet's layer under `layers`, torchvision and timm do not."""
+    renamed = {re.sub(r"(\.denselayer\d+\.)(layers\.)?", r"\1layers.", name): value for name, value in state.items()}
     return _without_wrappers(renamed, wanted) if len(renamed) == len(state) else dict(state)
 
 
 def _common_start(state: Mapping[str, Value]) -> str:
     """The prefix that most names share, such as `backbone.`, where it is one that wrappers put there."""
-    return next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), "")
+    starts = Counter(prefix for name in state for prefix in PREFIXES if prefix != "0." and name.startswith(prefix))
+    prefix, count = starts.most_common(1)[0] if starts else ("", 0)
+    return prefix if count > len(state) / 2 else ""
 
 
 def _strip(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:

@@ -13,12 +13,18 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from acnorm.checkpoints.keys import match_names
 from acnorm.checkpoints.read import read_checkpoint
-from acnorm.checkpoints.stem import adapt_stem, inflate
+from acnorm.checkpoints.stem import DepthRule, StemRule, adapt_stem, inflate
 from acnorm.errors import UserError
 
 MINIMUM_SHARE = 0.9
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 _FIRST = 5
+_STEM_WORDS = {
+    "sum": "sum over channels",
+    "mean": "mean over channels",
+    "repeat": "repeating channels",
+    "first": "keeping the first channels",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class LoadReport:
     and stands apart. Shares are of the parameters (not the running statistics) and of the norm layers
     outside the head. ``file_share`` is the part of the file's values, among those named like the network's but for the
     numbers, that went into it: little where the file is of a deeper network. ``trained_norms`` names the norm layers
-    whose weight and bias came from the file.
+    whose weight and bias came from the file. ``how`` says how tensors were adapted.
     """
 
     file: Path
@@ -43,6 +49,7 @@ class LoadReport:
     norm_share: float
     file_share: float
     trained_norms: tuple[str, ...]
+    how: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report for JSON: counts, and the first names of each kind."""
@@ -55,6 +62,7 @@ class LoadReport:
             "parameter_share": self.parameter_share,
             "norm_share": self.norm_share,
             "file_share": self.file_share,
+            "how": list(self.how),
         }
 
     def __str__(self) -> str:
@@ -64,6 +72,8 @@ class LoadReport:
             names = getattr(self, kind)
             shown = f" ({', '.join(names[:_FIRST])}{', …' if len(names) > _FIRST else ''})" if names else ""
             parts.append(f"{len(names)} {kind}{shown}")
+            if kind == "adapted" and self.how:
+                parts[-1] += f" by {' and '.join(self.how)}"
         parts.append(f"head new ({len(self.head)} tensors)")
         shares = f"{self.parameter_share:.1%} of the parameters and {self.norm_share:.1%} of the norm layers"
         used = "" if self.file_share == 1 else f"; {self.file_share:.1%} of what it holds for such a network is used"
@@ -77,6 +87,8 @@ def load_checkpoint(
     head: str | None = None,
     stem: str | None = None,
     minimum_share: float = MINIMUM_SHARE,
+    stem_rule: StemRule = "sum",
+    depth_rule: DepthRule = "spread",
 ) -> LoadReport:
     """Load what fits from a checkpoint file into ``model``, in place, and report it.
 
@@ -89,10 +101,12 @@ def load_checkpoint(
         stem: name of the first convolution, whose input channels are adapted where they differ.
         minimum_share: least share of the parameters outside the head that must load, and of what the file holds
             under names like the network's that must be used.
+        stem_rule: how the stem's input channels are adapted (``adapt_stem``).
+        depth_rule: how 2D kernels become 3D (``inflate``).
 
     Raises:
-        UserError: the file cannot be read (see ``read_checkpoint``), less than ``minimum_share`` would load, or the
-            file is of a deeper network; the model is then unchanged.
+        UserError: the file cannot be read (see ``read_checkpoint``), less than ``minimum_share`` would load, the file is
+            of a deeper network, or its shortcuts are of another kind; the model is then unchanged.
 
     Examples:
         >>> import tempfile, torch
@@ -101,14 +115,14 @@ def load_checkpoint(
         >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
         >>> report = load_checkpoint(model, file, head="2", stem="0")
         >>> print(report)
-        weights.pth: 6 tensors loaded, 1 adapted (0.weight), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the parameters and 100.0% of the norm layers come from the checkpoint
+        weights.pth: 6 tensors loaded, 1 adapted (0.weight) by sum over channels (3 to 1), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the parameters and 100.0% of the norm layers come from the checkpoint
     """  # noqa: E501
     checkpoint = read_checkpoint(path)
     own = model.state_dict()
     head_names = tuple(name for name in own if head is not None and name.startswith(f"{head}."))
     wanted = {name: value for name, value in own.items() if name not in head_names}
     state = match_names(checkpoint.state, own)
-    fitting, adapted = _fit(wanted, state, f"{stem}.weight")
+    fitting, adapted, how = _fit(wanted, state, f"{stem}.weight", stem_rule, depth_rule)
     norms = [name for name in _affine_norms(model) if head is None or not name.startswith(f"{head}.")]
     trained = tuple(name for name in norms if {f"{name}.weight", f"{name}.bias"} <= fitting.keys())
     report = LoadReport(
@@ -125,9 +139,11 @@ def load_checkpoint(
         norm_share=len(trained) / max(1, len(norms)),
         file_share=_file_share({name: state[name] for name in state if name not in head_names}, wanted, fitting),
         trained_norms=trained,
+        how=how,
     )
-    if _lacks_shortcuts(report, state) and minimum_share > 0:
-        raise UserError(_without_shortcuts(report))
+    other = _other_shortcuts(report, state)
+    if other is not None and minimum_share > 0:
+        raise UserError(other)
     if report.parameter_share < minimum_share:
         raise UserError(_too_little(report, model, checkpoint.state, minimum_share))
     if report.file_share < minimum_share:
@@ -141,22 +157,29 @@ def load_checkpoint(
 
 
 def _fit(
-    wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], stem_weight: str
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The tensors of ``state`` that go into the network, and the names of those that were adapted."""
+    wanted: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    stem_weight: str,
+    stem_rule: StemRule,
+    depth_rule: DepthRule,
+) -> tuple[dict[str, Tensor], tuple[str, ...], tuple[str, ...]]:
+    """The tensors of ``state`` that go into the network, the names of those that were adapted, and how they were."""
     fitting: dict[str, Tensor] = {}
-    adapted = []
+    adapted: list[str] = []
+    how: list[str] = []
     for name, value in wanted.items():
         found = state.get(name)
         if found is not None and found.ndim == 4 and value.ndim == 5 and found.shape[2:] == value.shape[2:4]:
-            found = inflate(found, value.shape[4])
+            found = inflate(found, value.shape[4], depth_rule)
             adapted.append(name)
+            how.append({"spread": "spreading over slices", "centre": "setting into the middle slice"}[depth_rule])
         if found is not None and name == stem_weight and _differs_in_channels(found, value):
-            found = adapt_stem(found, value.shape[1])
+            how.append(f"{_STEM_WORDS[stem_rule]} ({found.shape[1]} to {value.shape[1]})")
+            found = adapt_stem(found, value.shape[1], stem_rule)
             adapted.append(name)
         if found is not None and found.shape == value.shape:
             fitting[name] = found
-    return fitting, tuple(dict.fromkeys(adapted))
+    return fitting, tuple(dict.fromkeys(adapted)), tuple(dict.fromkeys(how))
 
 
 def _counts(name: str) -> bool:
@@ -199,18 +222,21 @@ def _with_shapes(name: str, state: Mapping[str, Tensor], own: Mapping[str, Tenso
     return f"{name} {list(state[name].shape)} for {list(own[name].shape)}" if name in own else name
 
 
-def _lacks_shortcuts(report: LoadReport, state: Mapping[str, Tensor]) -> bool:
-    """Whether a ResNet's shortcuts have parameters in the network and none in the file: its features would differ."""
-    known = any(name.startswith("layer1.0.") for name in state)
-    lacking = any(".downsample." in name for name in report.missing)
-    return known and lacking and not any(".downsample." in name for name in state)
-
-
-def _without_shortcuts(report: LoadReport) -> str:
-    return (
-        f"{report.file}: its shortcuts hold no parameters (type A, as MedicalNet's ResNet-18 and 34), those of the "
-        "network do; give a model such as monai/resnet18a, or --minimum-share 0 to train new ones."
-    )
+def _other_shortcuts(report: LoadReport, state: Mapping[str, Tensor]) -> str | None:
+    """What to do where a ResNet's shortcuts are of another kind than the network's: its features would differ."""
+    if not any(name.startswith("layer1.0.") for name in state):
+        return None
+    if any(".downsample." in name for name in report.missing) and not any(".downsample." in name for name in state):
+        return (
+            f"{report.file}: its shortcuts hold no parameters (type A, as MedicalNet's ResNet-18 and 34), those of the "
+            "network do; give a model such as monai/resnet18a, or --minimum-share 0 to train new ones."
+        )
+    if any(name.endswith(".downsample.0.bias") for name in report.unexpected):
+        return (
+            f"{report.file}: the convolutions of its shortcuts have a bias, as in MONAI by default, those of the "
+            "network none; give a model such as monai/resnet18-bias, or --minimum-share 0 to leave them out."
+        )
+    return None
 
 
 def _too_little(report: LoadReport, model: nn.Module, state: dict[str, Tensor], minimum: float) -> str:

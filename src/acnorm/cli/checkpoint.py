@@ -49,6 +49,8 @@ def as_text(found: Diagnosis) -> str:
         ("tensors", f"{facts.tensors} with {facts.parameters:,} values: {', '.join(facts.first_names)}, …"),
         ("layout", "none that is known" if facts.layout is None else f"{facts.layout}: {facts.advice}"),
     ]
+    if facts.licence is not None:
+        rows.append(("licence", facts.licence))
     if facts.dimensions is not None:
         rows.append(("convolutions", f"{facts.dimensions}D, the first takes {facts.channels} channels"))
     if facts.classes is not None:
@@ -58,6 +60,7 @@ def as_text(found: Diagnosis) -> str:
         rows.append(("", "none looks trained: AC-Norm would have nothing to borrow from"))
     for place, guess in enumerate(facts.guesses):
         what = f"--model {guess.model} in {guess.dimensions}D: the file holds {guess.share:.1%} of it without its head"
+        what += f", and {guess.used:.1%} of the file is for it"
         rows.append(("may be for" if place == 0 else "", what))
     if found.load is not None:
         rows += _of_load(found.load)

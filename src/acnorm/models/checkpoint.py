@@ -77,16 +77,16 @@ def checkpoint(
         return Diagnosis(facts)
     build = build_unet if segments else build_network
     sides = dimensions or facts.dimensions or 2
-    if sides not in find_source(model).dimensions and ":" not in model:
+    if dimensions is None and sides not in find_source(model).dimensions and ":" not in model:
         sides = find_source(model).dimensions[0]  # 2D weights in a 3D network, or the refusal of the other way
     network = build(model, classes=classes, channels=channels or facts.channels or 3, dimensions=sides)
-    into = {"head": network.head, "stem": network.stem}
+    load = partial(load_checkpoint, network.module, file, head=network.head, stem=network.stem)
     try:
-        report = load_checkpoint(network.module, file, minimum_share=0.0, **into)
+        report = load(minimum_share=0.0)
     except UserError as error:
         return Diagnosis(facts, refused=str(error))
     try:
-        load_checkpoint(network.module, file, minimum_share=MINIMUM_SHARE, **into)
+        load(minimum_share=MINIMUM_SHARE)
     except UserError as error:
         return Diagnosis(facts, report, str(error))
     return Diagnosis(facts, report)

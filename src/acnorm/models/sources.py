@@ -48,9 +48,9 @@ def _cifar(depth: int) -> ModelSource:
     )
 
 
-def _monai_resnet(depth: int, shortcut: str = "B") -> ModelSource:
+def _monai_resnet(depth: int, shortcut: str = "B", *, bias: bool = False) -> ModelSource:
     # Stem stride and shortcut as torchvision's, whose parameter names MONAI shares.
-    arguments: dict[str, Any] = {"conv1_t_stride": 2, "bias_downsample": False}
+    arguments: dict[str, Any] = {"conv1_t_stride": 2, "bias_downsample": bias}
     arguments |= {} if shortcut == "B" else {"shortcut_type": shortcut}
     stages = (("conv1", "bn1", "relu"), ("maxpool", "layer1"), ("layer2",), ("layer3",), ("layer4",))
     return _monai(f"resnet{depth}", arguments, stages, channels="n_input_channels")
@@ -96,6 +96,7 @@ MODELS: dict[str, ModelSource] = {
     **{f"cifar/resnet{depth}": _cifar(depth) for depth in (20, 32, 44, 56, 110)},
     **{f"monai/resnet{depth}": _monai_resnet(depth) for depth in (10, 18, 34, 50)},
     **{f"monai/resnet{depth}a": _monai_resnet(depth, "A") for depth in (18, 34)},  # MedicalNet's
+    **{f"monai/resnet{depth}-bias": _monai_resnet(depth, bias=True) for depth in (10, 18, 34, 50)},  # MONAI's default
     "monai/densenet121": _monai(
         "DenseNet121",
         {},

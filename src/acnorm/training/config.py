@@ -62,6 +62,9 @@ class FinetuneConfig:
         patience: stop after this many epochs without a better validation metric (macro AUC, quadratic kappa of grades,
             Dice of label maps); never where not given.
         minimum_share: least share of the encoder's parameters that must load from the checkpoint.
+        stem_rule: how a checkpoint's first convolution takes another number of channels: "sum" (shared out equally),
+            "mean", "repeat" or "first" (further channels begin at zero).
+        depth_rule: how 2D kernels of a checkpoint become 3D: "spread" over the slices, or in the "centre" one.
         bootstrap: resamples for the 95 % intervals of the metrics.
         seed: of everything random.
         workers: processes that read images; any number gives the same run.
@@ -119,6 +122,8 @@ class FinetuneConfig:
     weight_decay: float = 5e-4
     patience: int | None = None
     minimum_share: float = 0.9
+    stem_rule: str = "sum"
+    depth_rule: str = "spread"
     bootstrap: int = 1000
     seed: int = 0
     workers: int = 0
@@ -144,6 +149,7 @@ class FinetuneConfig:
             raise UserError("; ".join(wrong) + ".")
 
     def _rules(self) -> list[tuple[str, Any, str, Callable[[Any], bool]]]:
+        from acnorm.checkpoints.stem import DEPTH_RULES, STEM_RULES
         from acnorm.data.augment import AUGMENTATIONS
         from acnorm.data.tasks import TASKS
         from acnorm.tuning.method import METHODS
@@ -194,6 +200,8 @@ class FinetuneConfig:
                 lambda _: self.norm_statistics in NORM_STATISTICS,
             ),
             ("augment", repr(self.augment), _either(AUGMENTATIONS), lambda _: self.augment in AUGMENTATIONS),
+            ("stem_rule", repr(self.stem_rule), _either(STEM_RULES), lambda _: self.stem_rule in STEM_RULES),
+            ("depth_rule", repr(self.depth_rule), _either(DEPTH_RULES), lambda _: self.depth_rule in DEPTH_RULES),
             ("method", repr(self.method), _either(METHODS), lambda _: self.method in METHODS),
             (
                 "acnorm.temperature",

@@ -6,12 +6,13 @@ import logging
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from acnorm.checkpoints.load import LoadReport, load_checkpoint
+from acnorm.checkpoints.stem import DepthRule, StemRule
 from acnorm.core.convert import ConversionError
 from acnorm.errors import UserError
 from acnorm.models.sources import Network, find_source
@@ -82,6 +83,8 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
             head=network.head,
             stem=network.stem,
             minimum_share=config.minimum_share,
+            stem_rule=cast(StemRule, config.stem_rule),
+            depth_rule=cast(DepthRule, config.depth_rule),
         )
         logger.info("%s", report)
     method = make_method(config.method, config.acnorm)
