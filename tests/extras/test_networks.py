@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from acnorm.checkpoints.load import load_checkpoint
 from acnorm.core.convert import census, convert
 from acnorm.core.fold import fold
 from acnorm.errors import UserError
+from acnorm.models.pretrained import _IN_2D, _address
 from acnorm.models.sources import Network, build_network, build_unet, find_source
 from tiny_runs import config, eyes, spread_norms
 
@@ -160,3 +162,22 @@ def test_a_run_its_predictions_and_its_shipped_network(tmp_path: Path):
     weights = str(tmp_path / "source.pth")
     run_finetune(config(tmp_path, model="timm/resnet18", weights=weights, method="acnorm", epochs=1))
     assert predict(tmp_path / "run", tmp_path / "eyes.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("model", "address"),
+    [
+        ("timm/resnet50.a1_in1k", "https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors"),
+        ("torchvision/densenet121", "https://download.pytorch.org/models/densenet121-a639ec97.pth"),
+    ],
+)
+def test_where_public_weights_are(model: str, address: str):
+    assert _address(model, 2) == address
+
+
+def test_the_tables_of_public_weights_are_those_of_torchvision():
+    for name, address in _IN_2D.items():
+        known = {
+            weights.url for weights in import_module("torchvision.models").get_model_weights(name.partition("/")[2])
+        }
+        assert address in known

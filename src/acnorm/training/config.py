@@ -25,7 +25,8 @@ class FinetuneConfig:
             their images, or a released layout (IDRiD, DRIVE, …).
         model: "cifar/resnet20", "monai/resnet18", …, or "module:function" for a network of your own.
         out: folder of the run; must be new or empty unless --resume or --overwrite is given.
-        weights: the pretrained checkpoint; without it training starts from random weights.
+        weights: the pretrained checkpoint, or "pretrained" to fetch the public weights of the network (of timm,
+            torchvision, and MedicalNet in 3D); without it training starts from random weights.
         method: "acnorm" or "vanilla".
         task: a named task, such as "vessel-segmentation", whose settings stand where no others are given; see
             `acnorm tasks`. "classification" or "segmentation" where not given, as the data are.

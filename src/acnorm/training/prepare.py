@@ -15,6 +15,7 @@ from acnorm.checkpoints.load import LoadReport, load_checkpoint
 from acnorm.checkpoints.stem import DepthRule, StemRule
 from acnorm.core.convert import ConversionError
 from acnorm.errors import UserError
+from acnorm.models.pretrained import weights_file
 from acnorm.models.sources import Network, find_source
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.kind import ClassificationKind, Kind, kind_of
@@ -79,7 +80,7 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
     if config.weights is not None:
         report = load_checkpoint(
             network.module,
-            config.weights,
+            weights_file(config.weights, config.model, example_batch(data.preprocessing).ndim - 2),
             head=network.head,
             stem=network.stem,
             minimum_share=config.minimum_share,
