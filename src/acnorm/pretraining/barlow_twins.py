@@ -1,0 +1,55 @@
+"""Barlow Twins (Zbontar et al., ICML 2021): features of two views agree one by one, and say nothing twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from monai.losses.barlow_twins import BarlowTwinsLoss
+from torch import Tensor, nn
+
+from acnorm.pretraining.encoder import Blueprint
+from acnorm.pretraining.projection import Projected
+from acnorm.pretraining.views import random_view
+
+
+@dataclass(frozen=True)
+class BarlowTwins:
+    """Bring the cross-correlation of the features of two views near the identity.
+
+    Args:
+        redundancy: weight of what is off the diagonal (λ in the paper).
+        hidden: width of the projector's middle.
+        outputs: width of the space in which features are compared.
+
+    Examples:
+        >>> import torch
+        >>> network = BarlowTwins().build(Blueprint("cifar/resnet20", channels=1, dimensions=2))
+        >>> BarlowTwins().loss(network, {"image": torch.rand(4, 1, 32, 32)}).shape
+        torch.Size([])
+    """
+
+    about: ClassVar[str] = "features of two views agree one by one and are not redundant"
+    paper: ClassVar[str] = "Zbontar et al., ICML 2021"
+    labelled: ClassVar[bool] = False
+
+    redundancy: float = 5e-3
+    hidden: int = 512
+    outputs: int = 512
+
+    def build(self, blueprint: Blueprint) -> nn.Module:
+        """The encoder with a projector."""
+        return Projected(blueprint.encoder(), self.hidden, self.outputs)
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """The loss of two random views of each image, divided by the number of features."""
+        first, second = (network(random_view(batch["image"])).float() for _ in range(2))
+        loss: Tensor = BarlowTwinsLoss(lambd=self.redundancy)(first, second)
+        return loss / self.outputs
+
+    def after_step(self, network: nn.Module, progress: float) -> None:
+        """Nothing."""
+
+    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """The images, and two views of each."""
+        return {"images": images, "a view": random_view(images), "another view": random_view(images)}

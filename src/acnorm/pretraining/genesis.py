@@ -1,0 +1,60 @@
+"""Models Genesis (Zhou et al., MICCAI 2019; Medical Image Analysis 2021): restore images that were distorted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from acnorm.pretraining.distortions import distorted, restoring_error
+from acnorm.pretraining.encoder import Blueprint, DenseEncoder
+from acnorm.pretraining.views import mirrored
+
+
+class RestoringNetwork(nn.Module):
+    """A U-Net with as many outputs as the images have channels."""
+
+    def __init__(self, encoder: DenseEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images to images."""
+        restored: Tensor = self.encoder(images)
+        return restored
+
+
+@dataclass(frozen=True)
+class ModelsGenesis:
+    """Restore images after a non-linear change of intensity, local shuffling, in- and out-painting.
+
+    The error is taken on normalised intensities, without the authors' sigmoid, since the encoder is fine-tuned on such.
+
+    Examples:
+        >>> import torch
+        >>> network = ModelsGenesis().build(Blueprint("cifar/resnet20", channels=1, dimensions=2))
+        >>> ModelsGenesis().loss(network, {"image": torch.rand(2, 1, 32, 32)}).shape
+        torch.Size([])
+    """
+
+    about: ClassVar[str] = "restore distorted images (Models Genesis)"
+    paper: ClassVar[str] = "Zhou et al., MICCAI 2019; Medical Image Analysis 2021"
+    labelled: ClassVar[bool] = False
+
+    def build(self, blueprint: Blueprint) -> nn.Module:
+        """A U-Net on the encoder."""
+        return RestoringNetwork(blueprint.dense(blueprint.channels))
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Mean squared error of the restored images."""
+        images = mirrored(batch["image"])
+        return restoring_error(network(distorted(images)), images)
+
+    def after_step(self, network: nn.Module, progress: float) -> None:
+        """Nothing."""
+
+    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+        """The images, distorted, and restored."""
+        broken = distorted(images)
+        return {"images": images, "distorted": broken, "restored": network(broken)}

@@ -1,0 +1,57 @@
+"""SimCLR (Chen et al., ICML 2020): two views of an image are alike, those of other images in the batch are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from monai.losses.contrastive import ContrastiveLoss
+from torch import Tensor, nn
+
+from acnorm.pretraining.encoder import Blueprint
+from acnorm.pretraining.projection import Projected
+from acnorm.pretraining.views import random_view
+
+
+@dataclass(frozen=True)
+class SimCLR:
+    """NT-Xent between two views (equation 1 of the paper).
+
+    Args:
+        temperature: of the similarities.
+        hidden: width of the projector's middle.
+        outputs: width of the space in which views are compared.
+
+    On several devices each compares within its own part of the batch.
+
+    Examples:
+        >>> import torch
+        >>> network = SimCLR().build(Blueprint("cifar/resnet20", channels=1, dimensions=2))
+        >>> SimCLR().loss(network, {"image": torch.rand(4, 1, 32, 32)}).shape
+        torch.Size([])
+    """
+
+    about: ClassVar[str] = "views of one image are alike, of others not (within the batch)"
+    paper: ClassVar[str] = "Chen et al., ICML 2020"
+    labelled: ClassVar[bool] = False
+
+    temperature: float = 0.5
+    hidden: int = 256
+    outputs: int = 128
+
+    def build(self, blueprint: Blueprint) -> nn.Module:
+        """The encoder with a projector."""
+        return Projected(blueprint.encoder(), self.hidden, self.outputs)
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """NT-Xent of two random views of each image."""
+        first, second = (network(random_view(batch["image"])).float() for _ in range(2))
+        loss: Tensor = ContrastiveLoss(temperature=self.temperature)(first, second)
+        return loss
+
+    def after_step(self, network: nn.Module, progress: float) -> None:
+        """Nothing."""
+
+    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """The images, and two views of each."""
+        return {"images": images, "a view": random_view(images), "another view": random_view(images)}
