@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from acnorm.training.export import export as export
     from acnorm.training.predict import predict as predict
     from acnorm.workflows import finetune as finetune
+    from acnorm.workflows import pretrain as pretrain
 
 _HOMES = {
     "ACNorm": "acnorm.core.layer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from typing import Any
@@ -16,6 +16,7 @@ from acnorm.checkpoints.read import Checkpoint
 
 SOME = 0.5  # of the network's parameters and of the file's, from which it is a guess worth telling
 NEVER_MOVED = 1e-6
+FEW = 4  # channels, that images have and features have not
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class CheckpointFacts:
     channels: that its first convolution takes.
     classes: rows of its last matrix, often the classes.
     layout, advice, licence: a public layout that it fits, what to do with it, and what binds those who use it.
+    card: how it was made, where ``acnorm pretrain`` made it.
     guesses: networks that it may be for, the likeliest first.
     """
 
@@ -79,6 +81,7 @@ class CheckpointFacts:
     layout: str | None
     advice: str | None
     licence: str | None
+    card: dict[str, Any] | None
     guesses: tuple[Guess, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
     matrices = [value for value in state.values() if value.ndim == 2]
     layout = known_layout(state, (*checkpoint.beside, *checkpoint.wrapper))
     dimensions = kernels[0].ndim - 2 if kernels else None
-    channels = int(kernels[0].shape[1]) if kernels else None
+    channels = _channels(kernels)
     return CheckpointFacts(
         file=str(checkpoint.path),
         size=checkpoint.path.stat().st_size if checkpoint.path.is_file() else 0,
@@ -119,7 +122,7 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
         beside=checkpoint.beside,
         tensors=len(state),
         parameters=sum(value.numel() for value in state.values()),
-        first_names=tuple(list(state)[:3]),
+        first_names=tuple([name for name in state if not name.endswith("num_batches_tracked")][:3]),
         dimensions=dimensions,
         channels=channels,
         classes=int(matrices[-1].shape[0]) if matrices else None,
@@ -127,8 +130,16 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
         layout=None if layout is None else layout.name,
         advice=None if layout is None else layout.advice,
         licence=None if layout is None else layout.licence,
+        card=checkpoint.card,
         guesses=_guesses(state, _possible(candidates, layout, dimensions), channels),
     )
+
+
+def _channels(kernels: Sequence[Tensor]) -> int | None:
+    """What the first convolution takes: it alone has so few channels, and a file need not keep the order of layers."""
+    wide = [int(kernel.shape[1]) for kernel in kernels if max(kernel.shape[2:]) > 1]
+    few = [count for count in wide if 1 < count <= FEW]  # 1 may be a convolution channel by channel
+    return min(few, default=next(iter(wide or [int(kernel.shape[1]) for kernel in kernels]), None))
 
 
 def _norms(state: Mapping[str, Tensor]) -> Norms:

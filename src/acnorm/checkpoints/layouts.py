@@ -85,7 +85,7 @@ LAYOUTS: tuple[Layout, ...] = (
         "--model monai/resnet…, timm/resnet… or torchvision/resnet…",
         "monai/*resnet*",
     ),
-    Layout("CIFAR ResNet", (r"layer3\.0\.conv1\.weight$", r"(linear|fc)\.weight$"), "--model cifar/resnet…", "cifar/*"),
+    Layout("CIFAR ResNet", (r"(^|\.)layer3\.0\.conv1\.weight$",), "--model cifar/resnet…", "cifar/*"),
     Layout(
         "timm's EfficientNet or MobileNet", (r"(^|\.)conv_stem\.weight$", r"(^|\.)blocks\.0\.0\."), "--model timm/…", ""
     ),

@@ -167,13 +167,15 @@ def _fit(
     fitting: dict[str, Tensor] = {}
     adapted: list[str] = []
     how: list[str] = []
+    first = state.get(stem_weight), wanted.get(stem_weight)
+    channels = None if first[0] is None or first[1] is None else _differ_in_channels(first[0], first[1])
     for name, value in wanted.items():
         found = state.get(name)
         if found is not None and found.ndim == 4 and value.ndim == 5 and found.shape[2:] == value.shape[2:4]:
             found = inflate(found, value.shape[4], depth_rule)
             adapted.append(name)
             how.append({"spread": "spreading over slices", "centre": "setting into the middle slice"}[depth_rule])
-        if found is not None and name == stem_weight and _differs_in_channels(found, value):
+        if found is not None and channels is not None and _differ_in_channels(found, value) == channels:
             how.append(f"{_STEM_WORDS[stem_rule]} ({found.shape[1]} to {value.shape[1]})")
             found = adapt_stem(found, value.shape[1], stem_rule)
             adapted.append(name)
@@ -186,9 +188,13 @@ def _counts(name: str) -> bool:
     return not name.endswith("num_batches_tracked")
 
 
-def _differs_in_channels(found: Tensor, wanted: Tensor) -> bool:
-    same_kernel = found.ndim == wanted.ndim > 2 and found.shape[2:] == wanted.shape[2:]
-    return same_kernel and found.shape[0] == wanted.shape[0] and found.shape[1] != wanted.shape[1]
+def _differ_in_channels(found: Tensor, wanted: Tensor) -> tuple[int, int] | None:
+    """The input channels of two convolutions that differ in these alone; a stem may have several side by side."""
+    sides = found.ndim - 2
+    if sides < 1 or wanted.ndim < found.ndim or found.shape[0] != wanted.shape[0]:
+        return None
+    same = found.shape[2:] == wanted.shape[2 : 2 + sides]
+    return (found.shape[1], wanted.shape[1]) if same and found.shape[1] != wanted.shape[1] else None
 
 
 def _parameter_share(model: nn.Module, fitting: Mapping[str, Tensor], head: tuple[str, ...]) -> float:

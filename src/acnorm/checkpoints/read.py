@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -34,6 +35,7 @@ STATE_KEYS = (
     "encoder",
     "backbone",
 )
+CARD = "acnorm"  # the key in the metadata of a safetensors file under which its card is kept, as JSON
 # How files begin that are no checkpoints for PyTorch, what they are, and what to do.
 _OTHERS = {
     b"\x89HDF\r\n\x1a\n": (
@@ -59,7 +61,7 @@ class Checkpoint:
     """A state dict as read: tensors on the CPU, the file it came from and that file's SHA-256.
 
     kind: of file, in words. wrapper: the keys under which the state dict lay, the outermost first. beside: the other
-    keys of the file.
+    keys of the file. card: what ``acnorm pretrain`` wrote of how the checkpoint was made.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Checkpoint:
     kind: str = "PyTorch"
     wrapper: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    card: dict[str, Any] | None = None
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
@@ -98,7 +101,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             f"{path}: holds a network with AC-Norm not yet folded; give model/model.safetensors of the run instead."
         )
     outer = [str(key) for key in content if str(key) not in (*wrapper, *state)]
-    return Checkpoint(path, hashlib.sha256(path.read_bytes()).hexdigest(), state, kind, wrapper, tuple(outer))
+    card = _card(path) if kind == "safetensors" else None
+    return Checkpoint(path, hashlib.sha256(path.read_bytes()).hexdigest(), state, kind, wrapper, tuple(outer), card)
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -154,6 +158,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise UserError(f"{path}: is not a whole safetensors file ({error}); download it again.") from None
+
+
+def _card(path: Path) -> dict[str, Any] | None:
+    with safe_open(path, framework="pt") as file:
+        text = (file.metadata() or {}).get(CARD)
+    try:
+        card = json.loads(text or "null")
+    except ValueError:
+        return None
+    return card if isinstance(card, dict) else None
 
 
 def _read_torch(path: Path, head: bytes) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acnorm.cli.parser import Parser
 
@@ -49,6 +49,8 @@ def as_text(found: Diagnosis) -> str:
         ("tensors", f"{facts.tensors} with {facts.parameters:,} values: {', '.join(facts.first_names)}, …"),
         ("layout", "none that is known" if facts.layout is None else f"{facts.layout}: {facts.advice}"),
     ]
+    if facts.card is not None:
+        rows.append(("made by", _made(facts.card)))
     if facts.licence is not None:
         rows.append(("licence", facts.licence))
     if facts.dimensions is not None:
@@ -68,6 +70,13 @@ def as_text(found: Diagnosis) -> str:
         rows.append(("refused", found.refused))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in rows)
+
+
+def _made(card: dict[str, Any]) -> str:
+    said = {name: card.get(name, "?") for name in ("made_by", "method", "model", "data", "cases", "epochs", "seed")}
+    return "{made_by}: {method} pretraining of {model} on {data} ({cases} cases), {epochs} epochs, seed {seed}".format(
+        **said
+    )
 
 
 def _norms(found: Diagnosis) -> str:

@@ -45,7 +45,7 @@ class PreparedData:
 
 
 def load_data(
-    data: Path | str,
+    data: Path | str | Collection,
     *,
     format: str | None = None,
     splits_file: Path | None = None,
@@ -60,7 +60,7 @@ def load_data(
     """Read, split and fit the images of a data set.
 
     Args:
-        data: as for ``read_cases``.
+        data: as for ``read_cases``, or the cases that it gives.
         format: of the data; found out where not given.
         splits_file: read if it exists, made if not; no file where not given.
         image_size: sides to which images or volumes are brought, in pixels or voxels; as they are where not given.
@@ -85,7 +85,10 @@ def load_data(
     """
     if image_size is not None and image_size < 1:
         raise UserError(f"--image-size is {image_size}, must be 1 or more.")
-    collection = read_sound(data, format) if skip_bad else read_cases(data, format)
+    if isinstance(data, Collection):
+        collection, data = data, data.source
+    else:
+        collection = read_sound(data, format) if skip_bad else read_cases(data, format)
     if collection.task == "segmentation":
         raise UserError(f"{data}: holds label maps; give images with classes.")
     if skip_bad:

@@ -1,6 +1,6 @@
 """MoCo v2 (He et al., CVPR 2020; Chen et al., arXiv 2003.04297): contrast with a queue of keys of earlier batches.
 
-The authors shuffle keys over devices, so that the statistics of a small part of the batch cannot tell which key belongs to
+The authors shuffle keys over devices, so that the statistics of a part of the batch cannot tell which key belongs to
 which query. Here queries and keys of a device are normalised over its whole batch each, and nothing is shuffled.
 """
 

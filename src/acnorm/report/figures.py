@@ -78,6 +78,8 @@ def learning_curves(history: pd.DataFrame, best_epoch: int | None) -> Figure:
                 "val_dice": "Dice",
                 "val_quadratic_kappa": "quadratic kappa",
                 "val_macro_average_precision": "macro average precision",
+                "val_knn_accuracy": "accuracy of neighbours",
+                "val_feature_spread": "spread of features",
             },
         ),
         (rate, "Learning rate", {"learning_rate": "_unnamed"}),

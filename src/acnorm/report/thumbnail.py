@@ -12,7 +12,7 @@ SMALL = 128  # pixels: below this an image is enlarged without smoothing
 LARGEST = 320  # pixels: above this an image is reduced, to keep the page light
 
 
-def thumbnail(folder: Path, name: str) -> tuple[str | None, bool]:
+def thumbnail(folder: Path, name: str, largest: int = LARGEST) -> tuple[str | None, bool]:
     """The image as a `data:` URI and whether it is small; None where it is no image or lies outside the folder.
 
     Examples:
@@ -28,7 +28,7 @@ def thumbnail(folder: Path, name: str) -> tuple[str | None, bool]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None, False
     small = max(image.size) < SMALL
-    image.thumbnail((LARGEST, LARGEST))
+    image.thumbnail((largest, largest))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), small

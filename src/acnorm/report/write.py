@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from acnorm._version import __version__
 from acnorm.errors import UserError
-from acnorm.report import acnorm_figures, comparison, figures, summary
+from acnorm.report import acnorm_figures, comparison, figures, pretraining, summary
 from acnorm.report.drawing import with_prefix
 from acnorm.report.read import read_run
 from acnorm.report.records import Metric, Run
@@ -54,8 +54,8 @@ def write_report(runs: Sequence[Path | str] | Path | str, out: Path | str | None
             several.
 
     Raises:
-        UserError: no run or the same run twice is given, a folder is not a run or one of its files is spoilt, or
-            `out` cannot be written.
+        UserError: no run or the same run twice is given, a pretraining run beside others, a folder is not a run or one
+            of its files is spoilt, or `out` cannot be written.
 
     Examples:
         >>> write_report([])
@@ -68,7 +68,10 @@ def write_report(runs: Sequence[Path | str] | Path | str, out: Path | str | None
         raise UserError("no run was given; give the folder of one run or of several.")
     if out is None:
         out = folders[0] / "report.html" if len(folders) == 1 else Path("report.html")
-    html = render([read_run(folder) for folder in folders])
+    pretrained = [folder for folder in folders if pretraining.is_pretraining(folder)]
+    if pretrained and len(folders) > 1:
+        raise UserError(f"'{pretrained[0]}' is a pretraining run, which has a report of its own; give it alone.")
+    html = pretraining.render(folders[0]) if pretrained else render([read_run(folder) for folder in folders])
     _replace(Path(out), html)
     return Path(out)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from acnorm.training.module import FinetuneModule
 from acnorm.training.norm_statistics import reestimate_statistics, statistics_gap, training_batches
 from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model
 from acnorm.training.run_folder import RunFolder
+from acnorm.training.run_log import log_to
 from acnorm.training.settings import config_from_settings
 from acnorm.training.shipping import example_batch, ship
 
@@ -72,7 +71,7 @@ def run_finetune(config: FinetuneConfig) -> Result:
             return Result(run.path, run.read_json("metrics.json"))
     make_trainer(config, run)
     resumed_splits = run.splits if config.resume and run.splits.is_file() else None
-    with _log_to(run, first) as start_log:
+    with log_to(run, first=first) as start_log:
         kind = kind_of(config)
         data = prepare_data(config, resumed_splits, kind)
         model = prepare_model(config, data, kind)
@@ -257,33 +256,3 @@ def _check_same_content(config: FinetuneConfig, run: RunFolder, data: Any, model
         return
     if run.read_json("load_report.json").get("sha256") != model.report.sha256:
         raise UserError(f"--resume {run.path}: --weights {config.weights} is another file than at the start; {other}")
-
-
-@contextmanager
-def _log_to(run: RunFolder, first: bool) -> Iterator[Callable[[], None]]:
-    """Keep the log of the first process, and write it to log.txt from when the function that this gives is called."""
-    kept = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
-
-    def start() -> None:
-        if first:
-            file = logging.FileHandler(run.log, encoding="utf-8")
-            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-            kept.setTarget(file)
-            kept.flush()
-            kept.flushLevel = logging.NOTSET
-
-    level = logger.level
-    logger.addHandler(kept)
-    logger.setLevel(logging.INFO)
-    try:
-        yield start
-    except BaseException as error:
-        what = str(error) or type(error).__name__
-        kept.handle(logger.makeRecord(logger.name, logging.ERROR, "", 0, f"stopped: {what}", (), None))
-        raise
-    finally:
-        logger.removeHandler(kept)
-        logger.setLevel(level)
-        if kept.target is not None:
-            kept.target.close()
-        kept.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from acnorm.data.case import Case, Collection, named
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.formats import FORMATS, read_cases, table
 from acnorm.data.formats.settle import split_name
+from acnorm.data.formats.unlabelled import images_below
 from acnorm.data.images import is_image
 from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.errors import UserError
@@ -20,8 +20,6 @@ from acnorm.training.evaluate import Predictions, predict_cases
 from acnorm.training.predict_masks import predict_masks
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import load_shipped
-
-logger = logging.getLogger("acnorm")
 
 
 def predict(
@@ -84,7 +82,7 @@ def predict(
 def _cases(data: Path, format: str | None, classes: tuple[str, ...]) -> tuple[tuple[Case, ...], bool]:
     """The cases and whether they have labels: not for images, for folders of other names, for a table without any."""
     if format is None and data.is_dir() and _is_of_images(data, classes):
-        return _images_below(data), False
+        return images_below(data), False
     if format is None and data.is_file() and is_image(data):
         return (Case(id=data.name, image=data, label=0),), False
     if format in (None, "table") and table.detect(data):
@@ -103,22 +101,6 @@ def _is_of_images(data: Path, classes: tuple[str, ...]) -> bool:
     folders = [folder for folder in data.iterdir() if folder.is_dir()]
     within = [inner for folder in folders if split_name(folder.name) for inner in folder.iterdir() if inner.is_dir()]
     return bool(folders) and not any(folder.name in classes for folder in (*folders, *within))
-
-
-def _images_below(data: Path) -> tuple[Case, ...]:
-    files = sorted(
-        file
-        for file in data.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(data).parts)
-    )
-    images = [file for file in files if is_image(file)]
-    if not images:
-        raise UserError(f"{data}: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does.")
-    others = [file.relative_to(data).as_posix() for file in files if file not in set(images)]
-    if others:
-        named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
-        logger.warning("%s: left out %d that are no images (%s)", data, len(others), named)
-    return tuple(Case(id=file.relative_to(data).as_posix(), image=file, label=0) for file in images)
 
 
 def _relabelled(collection: Collection, classes: tuple[str, ...]) -> tuple[Case, ...]:

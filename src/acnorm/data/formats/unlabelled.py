@@ -1,0 +1,65 @@
+"""Images without labels: a folder of them, or a table with the column image alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from acnorm.data.case import Case, Collection
+from acnorm.data.formats import FORMATS, read_cases, table
+from acnorm.data.images import is_image
+from acnorm.errors import UserError
+
+logger = logging.getLogger("acnorm")
+
+
+def read_with_or_without_labels(data: Path | str, format: str | None = None) -> Collection:
+    """Read a data set as ``read_cases``; of images without labels, all cases are of one class, "unlabelled".
+
+    Raises:
+        UserError: nothing is there, or it holds no images.
+
+    Examples:
+        >>> import tempfile, numpy as np
+        >>> from PIL import Image
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "eye.png")
+        >>> read_with_or_without_labels(folder).classes
+        ('unlabelled',)
+    """
+    path = Path(data)
+    cases: tuple[Case, ...] | None = None
+    if format is None and path.is_dir() and not any(row.detect(path) for row in FORMATS.values()):
+        cases = images_below(path)
+    elif format in (None, "table") and path.is_file() and table.detect(path):
+        cases = table.read_unlabelled(path)
+    if cases is None:
+        return read_cases(data, format)
+    return Collection(cases, ("unlabelled",), path, "unlabelled")
+
+
+def images_below(folder: Path) -> tuple[Case, ...]:
+    """Return the images in a folder and in those below it, by their paths; what else is there is told.
+
+    Raises:
+        UserError: there is none.
+
+    Examples:
+        >>> images_below(Path("src/acnorm/data"))  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: src/acnorm/data: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does.
+    """
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+    images = [file for file in files if is_image(file)]
+    if not images:
+        raise UserError(f"{folder}: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does.")
+    others = [file.relative_to(folder).as_posix() for file in files if file not in set(images)]
+    if others:
+        named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        logger.warning("%s: left out %d that are no images (%s)", folder, len(others), named)
+    return tuple(Case(id=file.relative_to(folder).as_posix(), image=file, label=0) for file in images)

@@ -1,0 +1,259 @@
+"""One pretraining run from configuration to a checkpoint with its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shlex
+import time
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from safetensors.torch import save_file
+from torch import nn
+
+from acnorm._version import __version__
+from acnorm.checkpoints.load import load_checkpoint
+from acnorm.checkpoints.read import CARD
+from acnorm.data.atomic import check_writable, replacing
+from acnorm.data.fingerprint import fingerprint
+from acnorm.data.split_file import write_assignment
+from acnorm.errors import UserError
+from acnorm.models.pretrained import weights_file
+from acnorm.models.sources import find_source
+from acnorm.pretraining.encoder import Blueprint
+from acnorm.pretraining.pretext import Pretext, make_pretext
+from acnorm.training.finetune import Result
+from acnorm.training.fit import fit, make_trainer
+from acnorm.training.pretext_objective import LabelledPretextObjective, PretextObjective, PretrainModule
+from acnorm.training.pretext_samples import write_samples
+from acnorm.training.pretrain_config import PretrainConfig
+from acnorm.training.pretrain_data import PretextData, pretext_data
+from acnorm.training.run_folder import RunFolder
+from acnorm.training.run_log import log_to
+from acnorm.training.shipping import example_batch
+
+logger = logging.getLogger("acnorm")
+ENCODER, CARD_FILE = "model/encoder.safetensors", "model/card.json"
+KIND = "pretraining"
+
+
+def run_pretrain(config: PretrainConfig) -> Result:
+    """Pretrain as configured and leave a complete run folder, without the report.
+
+    ``model/encoder.safetensors`` holds the encoder of the last epoch under the names of its model, so that ``finetune``
+    and ``rank`` take it as any other checkpoint; ``model/card.json`` says how it was made.
+
+    Raises:
+        UserError: bad input; the folder is then as it was.
+        RunError: the run failed on its way; what it had finished can be resumed.
+
+    Examples:
+        >>> run_pretrain.__name__
+        'run_pretrain'
+    """
+    run = RunFolder(Path(config.out))
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    if first:
+        run.check_free(resume=config.resume, overwrite=config.overwrite)
+        if config.splits is not None and not Path(config.splits).exists():
+            check_writable(Path(config.splits))
+    if config.resume:
+        _check_same(config, run)
+        if run.finished and first:
+            logger.warning("%s is finished; there is nothing to resume", run.path)
+            return Result(run.path, run.read_json("metrics.json"))
+    find_source(config.model)  # a wrong name is told before all images are read
+    settings = config.of_trainer()
+    make_trainer(settings, run)
+    with log_to(run, first=first) as start_log:
+        data = pretext_data(config, _splits_of(config, run))
+        pretext = make_pretext(config.method)
+        network = _network(config, data, pretext)
+        _try_out(network, data, pretext, config)
+        if config.resume:
+            _check_same_data(config, run, data)
+        if first:
+            _start_folder(config, run, data)
+        start_log()
+        logger.info("%s cases to train on, %s pretraining", len(data.train.cases), config.method)
+        kind = LabelledPretextObjective if data.labelled else PretextObjective
+        objective = kind(pretext, slices=config.slices and data.collection.task != "segmentation")
+        module = PretrainModule(network, "head", cast(Any, data), settings, objective)
+        start = time.perf_counter()
+        trainer = fit(module, settings, run, resume_from=run.last if config.resume and run.last.is_file() else None)
+        if not trainer.is_global_zero:
+            return Result(run.path, {})
+        logged = {name: float(trainer.callback_metrics[name]) for name in objective.columns}
+        return Result(run.path, _finish(config, run, data, pretext, module, logged, time.perf_counter() - start))
+
+
+def _splits_of(config: PretrainConfig, run: RunFolder) -> Path | None:
+    if config.resume and run.splits.is_file():
+        return run.splits
+    file = None if config.splits is None else Path(config.splits)
+    return file if file is not None and file.exists() else None
+
+
+def _network(config: PretrainConfig, data: PretextData, pretext: Pretext) -> nn.Module:
+    shape = data.preprocessing.shape
+    task, dimensions = data.collection.task, len(shape) - 1
+    if pretext.labelled and not data.labelled and task == "classification":
+        raise UserError(f"--method {config.method}: needs labels; {config.data} holds none, or one class alone.")
+    blueprint = Blueprint(config.model, shape[0], dimensions, len(data.collection.classes), task)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = pretext.build(blueprint)
+    if config.weights is not None:
+        whole = blueprint.classifier()
+        file = weights_file(config.weights, config.model, dimensions)
+        report = load_checkpoint(whole.module, file, head=whole.head, stem=whole.stem)
+        logger.info("%s", report)
+        own = cast(Any, network).encoder.weights()
+        values = {name: value for name, value in whole.module.state_dict().items() if name in own}
+        for name, value in values.items():
+            own[name].copy_(value)
+    return network
+
+
+def _try_out(network: nn.Module, data: PretextData, pretext: Pretext, config: PretrainConfig) -> None:
+    """Refuse images that the network cannot take, before anything is written."""
+    images = example_batch(data.preprocessing)
+    training = network.training
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            cast(Any, network.eval()).encoder.features(images)
+            if not pretext.labelled:
+                pretext.loss(network, {"image": images})
+        except UserError:
+            raise
+        except Exception as error:
+            shape = " × ".join(map(str, images.shape[1:]))
+            size = "--patch-size" if data.collection.task == "segmentation" else "--image-size"
+            what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UserError(
+                f"--model {config.model}: cannot take images of {shape} for --method {config.method} ({what}); "
+                f"give another {size} or --model."
+            ) from error
+    network.train(training)
+
+
+def _start_folder(config: PretrainConfig, run: RunFolder, data: PretextData) -> None:
+    if config.overwrite:
+        run.clear()
+    run.make()
+    settings = config.to_dict() | {"resume": False, "overwrite": False}
+    run.write_yaml("config.yaml", {"kind": KIND, "command": command_of(config), "version": __version__, **settings})
+    assigned = {case.id: name for name, part in data.splits.by_name().items() for case in part}
+    for file in (run.splits, None if config.splits is None else Path(config.splits)):
+        if file is not None and not file.exists():
+            write_assignment(file, assigned, data.splits.origin)
+    run.write_json(
+        "data.json",
+        {
+            "source": str(data.collection.source),
+            "format": data.collection.format,
+            "fingerprint": _fingerprint(data),
+            "origin": data.splits.origin,
+            "cases": {name: len(part.cases) for name, part in data.by_split.items()},
+            "image": list(data.preprocessing.shape),
+            "warnings": list(data.warnings),
+        },
+    )
+
+
+def _finish(
+    config: PretrainConfig,
+    run: RunFolder,
+    data: PretextData,
+    pretext: Pretext,
+    module: PretrainModule,
+    logged: dict[str, float],
+    seconds: float,
+) -> dict[str, Any]:
+    network = module.network.eval().cpu()
+    card = {
+        "made_by": f"acnorm {__version__}",
+        "method": config.method,
+        "paper": pretext.paper,
+        "settings": asdict(cast(Any, pretext)),
+        "model": config.model,
+        "data": str(data.collection.source),
+        "fingerprint": _fingerprint(data),
+        "cases": len(data.train.cases),
+        "image": list(data.preprocessing.shape),
+        "preprocessing": data.preprocessing.to_dict(),
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "begun_with": config.weights,
+        "last_epoch": logged,
+        "collapsed": bool(module.warned),
+        "command": command_of(config),
+    }
+    state = {name: value.detach().contiguous() for name, value in cast(Any, network).encoder.weights().items()}
+    (run.path / "model").mkdir(exist_ok=True)
+    with replacing(run.path / ENCODER) as draft:
+        save_file(state, draft, metadata={CARD: json.dumps(card)})
+    digest = hashlib.sha256((run.path / ENCODER).read_bytes()).hexdigest()
+    run.write_json(CARD_FILE, {**card, "sha256": digest})
+    write_samples(run, pretext, network, data, config.seed)
+    metrics = {
+        "task": KIND,
+        "method": config.method,
+        "epochs": config.epochs,
+        "seconds": round(seconds, 2),
+        "last_epoch": logged,
+        "warnings": [module.warned] if module.warned else [],
+        "parameters": sum(value.numel() for value in state.values()),
+        "sha256": digest,
+    }
+    run.write_json("metrics.json", metrics)
+    return metrics
+
+
+def _fingerprint(data: PretextData) -> str:
+    return fingerprint(case for part in data.by_split.values() for case in part.cases)
+
+
+def command_of(config: PretrainConfig) -> str:
+    """Return the shell command that makes the same run.
+
+    Examples:
+        >>> command_of(PretrainConfig(data="my eyes", model="cifar/resnet20", out="run", method="byol", epochs=3))
+        "acnorm pretrain --data 'my eyes' --model cifar/resnet20 --out run --method byol --epochs 3"
+    """
+    parts = ["acnorm", "pretrain"]
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.name not in ("resume", "overwrite") and value != item.default:
+            flag = f"--{item.name.replace('_', '-')}"
+            parts += (
+                [flag] if value is True else [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
+            )
+    return shlex.join(parts)
+
+
+def _check_same(config: PretrainConfig, run: RunFolder) -> None:
+    saved = run.read_config()
+    if saved.get("kind") != KIND:
+        raise UserError(f"--resume {run.path}: is no pretraining run; resume it with acnorm finetune.")
+    names = {item.name for item in fields(config)}
+    before = PretrainConfig(**{name: value for name, value in saved.items() if name in names})
+    changed = config.difference(before)
+    if changed:
+        told = ", ".join(f"{name} was {getattr(before, name)!r}, is {getattr(config, name)!r}" for name in changed)
+        raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
+
+
+def _check_same_data(config: PretrainConfig, run: RunFolder, data: PretextData) -> None:
+    now = _fingerprint(data)
+    if (run.path / "data.json").is_file() and run.read_json("data.json").get("fingerprint", now) != now:
+        raise UserError(
+            f"--resume {run.path}: --data {config.data} has changed since the run was started; "
+            "put back what it was started with, or start again with --overwrite."
+        )
