@@ -44,6 +44,7 @@ _HOMES = {
     "finetune": "acnorm.workflows",
     "fold": "acnorm.core.fold",
     "predict": "acnorm.training.predict",
+    "pretrain": "acnorm.workflows",
     "rank": "acnorm.ranking.rank",
     "revert": "acnorm.core.convert",
     "summary": "acnorm.core.summary",

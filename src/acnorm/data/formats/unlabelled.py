@@ -7,6 +7,7 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats import FORMATS, read_cases, table
+from acnorm.data.formats.settle import split_name
 from acnorm.data.images import is_image
 from acnorm.errors import UserError
 
@@ -29,13 +30,24 @@ def read_with_or_without_labels(data: Path | str, format: str | None = None) -> 
     """
     path = Path(data)
     cases: tuple[Case, ...] | None = None
-    if format is None and path.is_dir() and not any(row.detect(path) for row in FORMATS.values()):
+    if format is None and path.is_dir() and _tells_no_classes(path):
         cases = images_below(path)
     elif format in (None, "table") and path.is_file() and table.detect(path):
         cases = table.read_unlabelled(path)
     if cases is None:
         return read_cases(data, format)
     return Collection(cases, ("unlabelled",), path, "unlabelled")
+
+
+def _tells_no_classes(folder: Path) -> bool:
+    """Whether a folder is in no known layout, or holds images beside or in a single folder."""
+    layout = next((name for name, row in FORMATS.items() if row.detect(folder)), None)
+    if layout != "folder":
+        return layout is None
+    if any(is_image(file) for file in folder.iterdir() if file.is_file()):
+        return True
+    folders = [child for child in folder.iterdir() if child.is_dir()]
+    return len(folders) == 1 and split_name(folders[0].name) is None
 
 
 def images_below(folder: Path) -> tuple[Case, ...]:
