@@ -6,7 +6,7 @@ EXTRAS := .venv-extras/bin
 EXTRAS_STAMP := .venv-extras/.installed
 WORKERS ?= 2
 
-.PHONY: install demo test test-extras lint types docs clean
+.PHONY: install demo zoo test test-slow test-extras lint types docs clean
 
 install: $(STAMP)
 
@@ -18,8 +18,16 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/acnorm demo --out demo --overwrite
 
+# Needs the real data (DATA) and about an hour on two cores; finished checkpoints are kept.
+DATA ?= ../shared/data
+zoo: install
+	$(BIN)/python benchmarks/zoo.py --data $(DATA) --runs runs/zoo
+
 test: lint types
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not real' --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not real and not slow' --cov --cov-report=term
+
+test-slow: install
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 # The extras need torchvision, which needs a CUDA build of torch (it runs on a CPU): an environment of their own, of 5 GB.
 $(EXTRAS_STAMP): pyproject.toml constraints.txt

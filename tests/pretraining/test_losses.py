@@ -182,7 +182,6 @@ def test_supervised_takes_one_label_several_or_a_map(monkeypatch: pytest.MonkeyP
     torch.manual_seed(0)
     network = Supervised().build(FLAT).eval()
     monkeypatch.setattr("acnorm.pretraining.supervised.cropped", lambda given: given)
-    monkeypatch.setattr("acnorm.pretraining.supervised.mirrored", lambda given: given)
     with torch.no_grad():
         logits = network(images())
         one = {"image": images(), "label": torch.tensor([0, 1, 2, 0])}

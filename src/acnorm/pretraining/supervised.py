@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from acnorm.models.sources import Network
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder, Encoder
-from acnorm.pretraining.views import cropped, mirrored
+from acnorm.pretraining.views import cropped
 
 
 class Labelled(Encoder):
@@ -73,12 +73,12 @@ class Supervised:
         return SupervisedNetwork(Labelled(blueprint.classifier()))
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """The loss of the labels; images are cropped and mirrored at random, label maps left as they are."""
+        """The loss of the labels; images are cropped at random (not mirrored: left and right may be a label)."""
         if "mask" in batch:
             dice = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
             overlap: Tensor = dice(network(batch["image"]), batch["mask"][:, None])
             return overlap
-        logits: Tensor = network(mirrored(cropped(batch["image"])))
+        logits: Tensor = network(cropped(batch["image"]))
         if batch["label"].shape == logits.shape:
             return functional.binary_cross_entropy_with_logits(logits, batch["label"])
         return functional.cross_entropy(logits, batch["label"])
@@ -88,4 +88,4 @@ class Supervised:
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """The images, and as the network sees them."""
-        return {"images": images, "as the network sees them": mirrored(cropped(images))}
+        return {"images": images, "as the network sees them": cropped(images)}

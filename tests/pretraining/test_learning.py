@@ -1,0 +1,101 @@
+"""Pretext tasks are learnt: on phantoms that were not trained on, the loss falls, and rotation is told above chance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from acnorm.data.formats import read_cases
+from acnorm.data.images import read_image
+from acnorm.data.phantoms import fundus_phantoms
+from acnorm.data.segmentation_phantoms import segmentation_phantoms
+from acnorm.data.volumes import read_labelled
+from acnorm.pretraining.encoder import Blueprint
+from acnorm.pretraining.moco import MoCo
+from acnorm.pretraining.pretext import PRETEXTS, make_pretext
+from acnorm.pretraining.rotation import turned
+from tiny_runs import NETWORK
+
+Batch = dict[str, Tensor]
+AT_FIRST = {"moco": math.log(1 + MoCo().keys)}  # chance: the queue holds noise at first, which is told too easily
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    """Eyes, whose disc lies on the right."""
+    file = fundus_phantoms(tmp_path_factory.mktemp("flat") / "eyes.npz", domain="source", cases=120, size=16, seed=0)
+    return _batch([(read_image(case), case.label) for case in read_cases(file).cases])
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    """Livers, of which half have a tumour."""
+    folder = tmp_path_factory.mktemp("deep") / "liver"
+    segmentation_phantoms(folder, task="liver", domain="source", cases=16, size=24, seed=0)
+    cases = [read_labelled(case, 3) for case in read_cases(folder).cases]
+    return _batch([(case.image.values, int(case.mask.max() > 1)) for case in cases])
+
+
+def _batch(cases: list[tuple[np.ndarray, int]]) -> Batch:
+    images = torch.stack([torch.from_numpy(np.asarray(image, np.float32)) for image, _ in cases])
+    dims = tuple(range(1, images.ndim))
+    images = (images - images.mean(dim=dims, keepdim=True)) / images.std(dim=dims, keepdim=True)
+    return {"image": images, "label": torch.tensor([label for _, label in cases])}
+
+
+def held_out_losses(method: str, blueprint: Blueprint, data: Batch, *, steps: int) -> tuple[float, float, object]:
+    """The loss on the second half of the cases before and after training on the first."""
+    torch.manual_seed(0)
+    pretext = make_pretext(method)
+    network = pretext.build(blueprint)
+    half = len(data["label"]) // 2
+    train, rest = ({name: value[part] for name, value in data.items()} for part in (slice(half), slice(half, None)))
+
+    def loss() -> float:
+        network.train()  # statistics of the batch, before and after
+        torch.manual_seed(1)
+        with torch.no_grad():
+            return float(np.mean([float(pretext.loss(network, rest)) for _ in range(3)]))
+
+    before = loss()
+    torch.manual_seed(2)
+    optimizer = torch.optim.SGD([value for value in network.parameters() if value.requires_grad], lr=0.03, momentum=0.9)
+    for step in range(steps):
+        optimizer.zero_grad()
+        pretext.loss(network, train).backward()
+        optimizer.step()
+        pretext.after_step(network, step / steps)
+    return before, loss(), network
+
+
+def test_quick_in_2d(flat: Batch):
+    before, after, network = held_out_losses("rotation", Blueprint(NETWORK, 3, 2), flat, steps=100)
+    assert after < before
+    rest = flat["image"][len(flat["label"]) // 2 :]
+    turns = torch.arange(len(rest)) % 4
+    with torch.no_grad():
+        right = (network(turned(rest, turns)).argmax(dim=1) == turns).float().mean()
+    assert right > 0.4  # chance is 0.25, and phantoms upside down look alike
+
+
+def test_quick_in_3d(deep: Batch):
+    before, after, _ = held_out_losses("genesis", Blueprint("monai/resnet10", 1, 3), deep, steps=6)
+    assert after < 0.7 * before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", PRETEXTS)
+def test_every_task_in_2d(flat: Batch, method: str):
+    before, after, _ = held_out_losses(method, Blueprint("cifar/resnet20", 3, 2, classes=5), flat, steps=60)
+    assert after < 0.95 * max(before, AT_FIRST.get(method, 0.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", PRETEXTS)
+def test_every_task_in_3d(deep: Batch, method: str):
+    before, after, _ = held_out_losses(method, Blueprint("monai/resnet10", 1, 3), deep, steps=30)
+    assert after < 0.95 * max(before, AT_FIRST.get(method, 0.0))
