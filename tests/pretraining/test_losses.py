@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from acnorm.pretraining.barlow_twins import BarlowTwins
 from acnorm.pretraining.byol import BYOL, distance
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.moco import MoCo, info_nce
+from acnorm.pretraining.pcrl import PreservationalContrast
 from acnorm.pretraining.rotation import TURNS, Rotation, turned
 from acnorm.pretraining.simclr import SimCLR
 from acnorm.pretraining.supervised import Supervised
@@ -198,3 +200,19 @@ def test_a_supervised_checkpoint_keeps_its_head():
     network = Supervised().build(FLAT)
     assert network.encoder.weights()["linear.weight"].shape == (3, 64)
     assert torch.equal(network.encoder.weights()["linear.bias"], network.encoder.head.bias)
+
+
+def test_pcrl_is_contrast_plus_restoration(monkeypatch: pytest.MonkeyPatch):
+    for name in ("cropped", "mirrored", "recoloured", "distorted"):
+        monkeypatch.setattr(f"acnorm.pretraining.pcrl.{name}", lambda given: given)
+    restored, first, second = torch.zeros(5, 1, 32, 32), vectors(0), vectors(1)
+
+    class Both(nn.Module):
+        answers: ClassVar = [(restored, first), (restored, second)]
+
+        def forward(self, _: Tensor) -> tuple[Tensor, Tensor]:
+            return self.answers.pop(0)
+
+    contrast = SimCLR().loss(Fixed(first, second), {"image": images(5)})
+    found = PreservationalContrast(restoring=0.5).loss(Both(), {"image": images(5)})
+    assert float(found) == pytest.approx(float(contrast) + 0.5 * float(images(5).square().mean()), rel=1e-5)

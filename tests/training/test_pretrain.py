@@ -137,7 +137,7 @@ def test_a_killed_run_ends_as_if_it_had_never_stopped(home: Path, tmp_path: Path
     changes: dict[str, Any] = {"method": method.removeprefix("accumulated "), "epochs": 4}
     if method.startswith("accumulated"):
         changes |= {"accumulate": 2, "batch_size": 5}
-    if method == "genesis":  # it needs stages
+    if method in ("genesis", "pcrl"):  # they need stages
         changes |= {"model": "cifar/resnet20", "epochs": 3}
     whole = acnorm.pretrain(**settings(home, tmp_path / "whole", **changes)).path
     step = PretrainModule.training_step

@@ -5,6 +5,7 @@ worth a look. All that is random is drawn from PyTorch's generators, so that the
 
     encoder            the part that is kept, with pooled or dense features
     views              random views of images, for tasks that compare them
+    tiles              images cut into a grid, and orders of its tiles
     distortions        what Models Genesis does to images before they are restored
     monitor            signs of use and of collapse: neighbours, spread of features
     pretext            what a task must do, and the table

@@ -12,8 +12,12 @@ from acnorm.pretraining.barlow_twins import BarlowTwins
 from acnorm.pretraining.byol import BYOL
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.genesis import ModelsGenesis
+from acnorm.pretraining.jigsaw import Jigsaw
+from acnorm.pretraining.location import RelativeLocation
 from acnorm.pretraining.moco import MoCo
+from acnorm.pretraining.pcrl import PreservationalContrast
 from acnorm.pretraining.rotation import Rotation
+from acnorm.pretraining.rubik import RubiksCube
 from acnorm.pretraining.simclr import SimCLR
 from acnorm.pretraining.supervised import Supervised
 
@@ -52,8 +56,12 @@ PRETEXTS: dict[str, type[Pretext]] = {
     "simclr": SimCLR,
     "byol": BYOL,
     "moco": MoCo,
+    "location": RelativeLocation,
+    "jigsaw": Jigsaw,
+    "rubik": RubiksCube,
     "autoencoder": Autoencoder,
     "barlow-twins": BarlowTwins,
+    "pcrl": PreservationalContrast,
 }
 
 
