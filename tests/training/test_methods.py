@@ -26,7 +26,7 @@ from acnorm.tuning.method import METHODS
 from tiny_runs import NETWORK, config, equal, weights_of
 
 ALL = [name for name in METHODS if name not in ("vanilla", "acnorm")]
-TOGETHER = ["lp-ft+acnorm", "acnorm+l2sp"]
+TOGETHER = ["lp-ft+acnorm", "acnorm+delta+bss"]
 
 
 class Killed(Exception):
@@ -110,6 +110,16 @@ def test_train_loss_is_told_without_the_penalty(folder: Path, tmp_path: Path):
             "in epoch 3; there are 2. Give more --epochs or a lower --gradual.every.",
         ),
         (
+            {"method": "stochnorm", "norm_statistics": "frozen"},
+            "--method stochnorm: normalises with the statistics of batches, which --norm-statistics frozen rules out; "
+            "give train or reestimated.",
+        ),
+        (
+            {"method": "bss", "bss": {"k": 8}},
+            "--method bss with --model tiny_runs:tiny: bss.k is 8, must be below --batch-size 8: more would shrink all "
+            "features.",
+        ),
+        (
             {"method": "lp-ft", "epochs": 1},
             "--method lp-ft with --model tiny_runs:tiny: the head alone and then everything take 2 epochs at least; "
             "give more --epochs.",
@@ -187,6 +197,9 @@ def test_a_config_of_before_the_methods_still_loads(folder: Path, tmp_path: Path
         ({"auto_rgn": {"batches": 0}}, "auto_rgn.batches is 0, must be 1 or more."),
         ({"l2": {"alpha": -1.0}}, "l2.alpha is -1.0, must be 0 or more and finite."),
         ({"l2sp": {"alpha": -1.0}, "epochs": 0}, "epochs is 0, must be 1 or more; l2sp.alpha is -1.0, must be 0 or more and finite."),
+        ({"bss": {"k": 0}}, "bss.k is 0, must be 1 or more."),
+        ({"stochnorm": {"probability": 0.0}}, "stochnorm.probability is 0.0, must be above 0 and below 1."),
+        ({"delta": {"batches": 0}}, "delta.batches is 0, must be 1 or more."),
         ({"l2sp": 3}, "l2sp is 3, must be settings by name, such as alpha: 0.01."),
         ({"method": "l2+l2sp"}, "--method l2+l2sp: l2 and l2sp both decide where weights are drawn to; give one of the two."),
     ],

@@ -10,6 +10,8 @@ from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
 from acnorm.tuning.bn_only import BNOnly
+from acnorm.tuning.bss import BSS
+from acnorm.tuning.delta import DELTA
 from acnorm.tuning.gradual import Gradual
 from acnorm.tuning.hooks import Method
 from acnorm.tuning.l2 import L2
@@ -18,6 +20,7 @@ from acnorm.tuning.last_k import LastK
 from acnorm.tuning.lp_ft import LPFT
 from acnorm.tuning.lrd import LayerwiseDecay
 from acnorm.tuning.method import METHODS, make_method, setting_of
+from acnorm.tuning.stochnorm import StochNormTuning
 from acnorm.tuning.surgical import Surgical
 
 # Settings that may differ between a run and its resumption: they do not change the result.
@@ -93,6 +96,9 @@ class FinetuneConfig:
         auto_rgn: settings of the method auto-RGN.
         l2: settings of the method L2.
         l2sp: settings of the method L2-SP.
+        delta: settings of the method DELTA.
+        bss: settings of the method BSS.
+        stochnorm: settings of the method StochNorm.
         resume: go on with the run in out from its last finished epoch.
         overwrite: delete the run in out first.
         skip_bad: leave out cases that are broken, and list them in the report, in the place of refusing the data.
@@ -159,6 +165,9 @@ class FinetuneConfig:
     auto_rgn: AutoRGN = field(default_factory=AutoRGN)
     l2: L2 = field(default_factory=L2)
     l2sp: L2SP = field(default_factory=L2SP)
+    delta: DELTA = field(default_factory=DELTA)
+    bss: BSS = field(default_factory=BSS)
+    stochnorm: StochNormTuning = field(default_factory=StochNormTuning)
     resume: bool = False
     overwrite: bool = False
 

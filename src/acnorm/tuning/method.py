@@ -10,7 +10,9 @@ from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
 from acnorm.tuning.bn_only import BNOnly
+from acnorm.tuning.bss import BSS
 from acnorm.tuning.combined import Combined
+from acnorm.tuning.delta import DELTA
 from acnorm.tuning.gradual import Gradual
 from acnorm.tuning.hooks import Method
 from acnorm.tuning.l2 import L2
@@ -19,6 +21,7 @@ from acnorm.tuning.last_k import LastK
 from acnorm.tuning.linear_probe import LinearProbe
 from acnorm.tuning.lp_ft import LPFT
 from acnorm.tuning.lrd import LayerwiseDecay
+from acnorm.tuning.stochnorm import StochNormTuning
 from acnorm.tuning.surgical import Surgical
 from acnorm.tuning.vanilla import Vanilla
 
@@ -35,6 +38,9 @@ METHODS: dict[str, type[Method]] = {
     "auto-rgn": AutoRGN,
     "l2": L2,
     "l2sp": L2SP,
+    "delta": DELTA,
+    "bss": BSS,
+    "stochnorm": StochNormTuning,
 }
 
 
