@@ -87,6 +87,12 @@ def setup_of(
     def batches(epoch: int) -> Iterator[Batch]:
         return (batch_of(kind, 100 * epoch + at, cases, dtype) for at in range(6))
 
+    source_head = None
+    if method.needs_source_head:
+        own = network_of(kind).module.get_submodule(head)
+        with torch.random.fork_rng():
+            torch.manual_seed(4)
+            source_head = nn.Linear(own.in_features, 5, dtype=dtype)
     names = [name for name, _ in network.named_parameters()]
     return Setup(
         network=network,
@@ -95,10 +101,12 @@ def setup_of(
         taps=taps,
         loaded=frozenset(name for name in names if not name.startswith(f"{head}.")),
         source=source,
+        source_head=source_head,
         epochs=epochs,
         batch_size=cases,
         loss=loss,
         batches=batches,
+        plain_batches=lambda: batches(7),
     )
 
 

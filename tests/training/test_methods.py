@@ -120,6 +120,15 @@ def test_train_loss_is_told_without_the_penalty(folder: Path, tmp_path: Path):
             "features.",
         ),
         (
+            {"method": "lwf", "weights": "headless.pth"},
+            "--method lwf with --model tiny_runs:tiny: needs the head that the source was trained with, and headless.pth "
+            "holds no fc.weight for 8 features and two classes or more. Give a checkpoint with its head.",
+        ),
+        (
+            {"method": "cotuning", "weights": None},
+            "--method cotuning: compares with the source, or keeps it; give --weights.",
+        ),
+        (
             {"method": "lp-ft", "epochs": 1},
             "--method lp-ft with --model tiny_runs:tiny: the head alone and then everything take 2 epochs at least; "
             "give more --epochs.",
@@ -135,6 +144,10 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
     folder: Path, tmp_path: Path, changes: dict[str, Any], told: str
 ):
     settings = {"weights": folder / "weights.pth", "out": tmp_path / "run"} | changes
+    if settings["weights"] == "headless.pth":
+        state = torch.load(folder / "weights.pth", weights_only=True)["state_dict"]
+        torch.save({name: value for name, value in state.items() if ".fc." not in name}, tmp_path / "headless.pth")
+        settings["weights"] = tmp_path / "headless.pth"
     with pytest.raises(UserError, match=f"^{re.escape(told)}$"):
         run_finetune(config(folder, **settings))
     assert not (tmp_path / "run").exists()
@@ -200,6 +213,8 @@ def test_a_config_of_before_the_methods_still_loads(folder: Path, tmp_path: Path
         ({"bss": {"k": 0}}, "bss.k is 0, must be 1 or more."),
         ({"stochnorm": {"probability": 0.0}}, "stochnorm.probability is 0.0, must be above 0 and below 1."),
         ({"delta": {"batches": 0}}, "delta.batches is 0, must be 1 or more."),
+        ({"cotuning": {"strength": -1.0}}, "cotuning.strength is -1.0, must be 0 or more and finite."),
+        ({"lwf": {"temperature": 0.0}}, "lwf.temperature is 0.0, must be above 0 and finite."),
         ({"l2sp": 3}, "l2sp is 3, must be settings by name, such as alpha: 0.01."),
         ({"method": "l2+l2sp"}, "--method l2+l2sp: l2 and l2sp both decide where weights are drawn to; give one of the two."),
     ],

@@ -24,6 +24,7 @@ REFUSED = [
         for a, b in (("l2", "delta"), ("delta", "l2sp"))
     ),
     ("acnorm+stochnorm", "acnorm and stochnorm both decide how norm layers normalise; give one of the two."),
+    ("cotuning+lwf", "cotuning and lwf both decide what the source's head learns; give one of the two."),
     ("lrd+auto-rgn", "lrd and auto-rgn both decide the learning rates of layers; give one of the two."),
     *(
         (f"{a}+{b}", f"{a} and {b} both decide what is frozen; give one of the two.")
@@ -34,7 +35,7 @@ REFUSED = [
             f"linear-probe+{name}",
             f"linear-probe trains the head alone, which leaves {name} nothing to do; leave it out.",
         )
-        for name in ("acnorm", "l2sp", "lrd", "auto-rgn", "delta", "bss", "stochnorm")
+        for name in ("acnorm", "l2sp", "lrd", "auto-rgn", "delta", "bss", "stochnorm", "cotuning", "lwf")
     ),
     ("l2sp+linear-probe", "linear-probe trains the head alone, which leaves l2sp nothing to do; leave it out."),
 ]

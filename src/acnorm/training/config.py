@@ -11,6 +11,7 @@ from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
 from acnorm.tuning.bn_only import BNOnly
 from acnorm.tuning.bss import BSS
+from acnorm.tuning.cotuning import CoTuning
 from acnorm.tuning.delta import DELTA
 from acnorm.tuning.gradual import Gradual
 from acnorm.tuning.hooks import Method
@@ -19,6 +20,7 @@ from acnorm.tuning.l2sp import L2SP
 from acnorm.tuning.last_k import LastK
 from acnorm.tuning.lp_ft import LPFT
 from acnorm.tuning.lrd import LayerwiseDecay
+from acnorm.tuning.lwf import LwF
 from acnorm.tuning.method import METHODS, make_method, setting_of
 from acnorm.tuning.stochnorm import StochNormTuning
 from acnorm.tuning.surgical import Surgical
@@ -99,6 +101,8 @@ class FinetuneConfig:
         delta: settings of the method DELTA.
         bss: settings of the method BSS.
         stochnorm: settings of the method StochNorm.
+        cotuning: settings of the method Co-Tuning.
+        lwf: settings of the method LwF.
         resume: go on with the run in out from its last finished epoch.
         overwrite: delete the run in out first.
         skip_bad: leave out cases that are broken, and list them in the report, in the place of refusing the data.
@@ -168,6 +172,8 @@ class FinetuneConfig:
     delta: DELTA = field(default_factory=DELTA)
     bss: BSS = field(default_factory=BSS)
     stochnorm: StochNormTuning = field(default_factory=StochNormTuning)
+    cotuning: CoTuning = field(default_factory=CoTuning)
+    lwf: LwF = field(default_factory=LwF)
     resume: bool = False
     overwrite: bool = False
 

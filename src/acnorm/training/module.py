@@ -17,8 +17,9 @@ from acnorm.errors import RunError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.norm_statistics import freeze_statistics
 from acnorm.training.objective import Batch, ClassificationObjective, Objective
+from acnorm.tuning.combined import Sum
 from acnorm.tuning.groups import freeze, parameter_groups
-from acnorm.tuning.hooks import Method, Setup
+from acnorm.tuning.hooks import Method, Penalty, Setup
 from acnorm.tuning.vanilla import Vanilla
 
 
@@ -165,8 +166,11 @@ class FinetuneModule(L.LightningModule):
         groups = parameter_groups(
             self.method, self._setup, rate=rate, head_rate=self.config.head_rate, decay=self.config.weight_decay
         )
-        own = [] if self.penalty is None else list(self.penalty.parameters())
-        groups += [{"params": own, "lr": rate * self.config.head_rate}] if own else []
+        terms = [] if self.penalty is None else [term for term in self.penalty.modules() if isinstance(term, Penalty)]
+        for term in terms:
+            if not isinstance(term, Sum) and list(term.parameters()):
+                own = rate * (self.config.head_rate if term.new else 1)
+                groups.append({"params": list(term.parameters()), "lr": own})
         optimizer = torch.optim.SGD(
             groups,
             lr=rate,

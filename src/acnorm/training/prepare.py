@@ -20,6 +20,7 @@ from acnorm.training.kind import ClassificationKind, Kind, kind_of
 from acnorm.training.norm_statistics import too_few_values
 from acnorm.training.setup import Started
 from acnorm.training.shipping import example_batch
+from acnorm.training.source_head import source_head
 from acnorm.tuning.hooks import Method, Setup
 
 logger = logging.getLogger("acnorm")
@@ -90,6 +91,9 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
     _refuse(method, config)
     started = Started(network, report, deepcopy(network.module).eval() if method.needs_source else None)
     try:
+        if method.needs_source_head and config.weights is not None:
+            with torch.random.fork_rng(devices=[]):
+                started.source_head = source_head(network, config.weights)
         module = method.prepare(network.module, None if report is None else report.trained_norms)
         setup = started.setup(module, config, data, kind.objective(config, data))
         method.check(setup)

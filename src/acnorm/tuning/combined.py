@@ -16,7 +16,10 @@ from acnorm.errors import UserError
 from acnorm.tuning.hooks import Batch, Method, Penalty, Setup
 from acnorm.tuning.vanilla import Vanilla
 
-_FLAGS = ("needs_weights", "needs_source", "keeps_statistics", "moves_statistics", "one_process", "own_rates")
+_FLAGS = (
+    *("needs_weights", "needs_source", "needs_source_head", "keeps_statistics", "moves_statistics"),
+    *("one_process", "own_rates"),
+)
 
 
 @dataclass(frozen=True)

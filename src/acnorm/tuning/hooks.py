@@ -29,6 +29,10 @@ def _no_batches(_: int) -> Iterator[Batch]:
     return iter(())
 
 
+def _none_plain() -> Iterator[Batch]:
+    return iter(())
+
+
 def _no_loss(_: nn.Module, __: Batch) -> Tensor:
     raise NotImplementedError("this setup has no loss.")
 
@@ -45,7 +49,9 @@ class Setup:
     source: the plain source network in eval, which never changes; there only for methods that ask for it.
     epochs: of the run. batch_size: cases a step.
     loss: of a batch, without penalties.
-    batches: the training batches of an epoch, as many as are taken, the same whenever it is asked.
+    source_head: the head that the source was trained with; there only for methods that ask for it.
+    batches: the training batches of an epoch, as many as are taken, the same whenever it is asked. plain_batches: all
+        training cases once, as they are in eval.
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2, 3))
@@ -59,10 +65,12 @@ class Setup:
     taps: tuple[str, ...] = ()
     loaded: frozenset[str] = frozenset()
     source: nn.Module | None = None
+    source_head: nn.Linear | None = None
     epochs: int = 1
     batch_size: int = 1
     loss: Loss = _no_loss
     batches: Callable[[int], Iterator[Batch]] = _no_batches
+    plain_batches: Callable[[], Iterator[Batch]] = _none_plain
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -84,6 +92,7 @@ class Setup:
 
 FROZEN = frozenset({"what is frozen"})
 NORMS = frozenset({"how norm layers normalise"})
+SOURCE_HEAD = frozenset({"what the source's head learns"})
 RATES = frozenset({"the learning rates of layers"})
 WEIGHTS = frozenset({"where weights are drawn to"})
 
@@ -102,8 +111,12 @@ class Penalty(nn.Module):
     """A term that a method adds to the loss of a batch.
 
     What it compares with can be taken again from the source weights and stays out of the saved state; what it learns
-    are its own parameters, which train at the head's rate and are saved.
+    are its own parameters, which are saved.
+
+    new: whether they are new and train at the head's rate, or come from the source and train at the encoder's.
     """
+
+    new: ClassVar[bool] = True
 
     def watching(self, network: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
         """A block in which the network's forward of a batch runs, to keep what the term needs of it."""
@@ -121,6 +134,7 @@ class Method:
     decides: what it decides alone; two methods that decide the same do not combine.
     head_alone: only the head trains. acts_on_head: it does something even so.
     needs_weights: there must be a checkpoint. needs_source: it compares with the frozen source network.
+    needs_source_head: the checkpoint must hold the classification head that it was trained with.
     keeps_statistics: parts are frozen to the end with their running statistics, which may not be taken anew.
     moves_statistics: it needs the norm layers to see the statistics of batches.
     one_process: what is frozen, or the rates, change from epoch to epoch.
@@ -137,6 +151,7 @@ class Method:
     acts_on_head: ClassVar[bool] = False
     needs_weights: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
+    needs_source_head: ClassVar[bool] = False
     keeps_statistics: ClassVar[bool] = False
     moves_statistics: ClassVar[bool] = False
     one_process: ClassVar[bool] = False

@@ -31,6 +31,7 @@ class L2SP(Method):
 
     Examples:
         >>> network = nn.Linear(2, 1)
+        >>> _ = network.bias.data.zero_()
         >>> penalty = L2SP(alpha=0.5).penalty(Setup(network, "", loaded=frozenset({"weight", "bias"})))
         >>> penalty(network, {}).item()
         0.0
@@ -84,7 +85,7 @@ class StartingPoint(Penalty):
         super().__init__()
         self.alpha, self.beta = alpha, beta
         self.drawn = [name for name in setup.parameters if name in setup.loaded]
-        self.new = [name for name in setup.parameters if name not in setup.loaded]
+        self.fresh = [name for name in setup.parameters if name not in setup.loaded]
         for at, name in enumerate(self.drawn):
             self.register_buffer(f"source_{at}", setup.parameters[name].detach().clone(), persistent=False)
 
@@ -93,7 +94,7 @@ class StartingPoint(Penalty):
         own = dict(network.named_parameters())
         sources = [self.get_buffer(f"source_{at}") for at in range(len(self.drawn))]
         apart = [own[name] - source for name, source in zip(self.drawn, sources, strict=True)]
-        return self.alpha / 2 * _squares(apart) + self.beta / 2 * _squares(own[name] for name in self.new)
+        return self.alpha / 2 * _squares(apart) + self.beta / 2 * _squares(own[name] for name in self.fresh)
 
 
 def _squares(values: Iterable[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from acnorm.tuning.auto_rgn import AutoRGN
 from acnorm.tuning.bn_only import BNOnly
 from acnorm.tuning.bss import BSS
 from acnorm.tuning.combined import Combined
+from acnorm.tuning.cotuning import CoTuning
 from acnorm.tuning.delta import DELTA
 from acnorm.tuning.gradual import Gradual
 from acnorm.tuning.hooks import Method
@@ -21,6 +22,7 @@ from acnorm.tuning.last_k import LastK
 from acnorm.tuning.linear_probe import LinearProbe
 from acnorm.tuning.lp_ft import LPFT
 from acnorm.tuning.lrd import LayerwiseDecay
+from acnorm.tuning.lwf import LwF
 from acnorm.tuning.stochnorm import StochNormTuning
 from acnorm.tuning.surgical import Surgical
 from acnorm.tuning.vanilla import Vanilla
@@ -40,6 +42,8 @@ METHODS: dict[str, type[Method]] = {
     "l2sp": L2SP,
     "delta": DELTA,
     "bss": BSS,
+    "cotuning": CoTuning,
+    "lwf": LwF,
     "stochnorm": StochNormTuning,
 }
 
