@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,6 +75,12 @@ def test_the_list_tells_of_every_method_what_a_user_asks():
         assert entry.name == name
         assert all(len(text) > 0 for text in (entry.about, entry.paper, entry.cost, entry.when))
         assert entry.settings == asdict(METHODS[name]())
+
+
+@every
+def test_the_page_of_methods_has_a_row_for_each(name: str):
+    page = (Path(__file__).parents[2] / "docs/methods.md").read_text()
+    assert f"| `{name}` |" in page
 
 
 @pytest.mark.parametrize(

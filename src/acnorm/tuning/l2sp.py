@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -93,11 +93,42 @@ class StartingPoint(Penalty):
         """Both terms."""
         own = dict(network.named_parameters())
         sources = [self.get_buffer(f"source_{at}") for at in range(len(self.drawn))]
-        apart = [own[name] - source for name, source in zip(self.drawn, sources, strict=True)]
-        return self.alpha / 2 * _squares(apart) + self.beta / 2 * _squares(own[name] for name in self.fresh)
+        near = [SquaredDistance.of(own[name], source) for name, source in zip(self.drawn, sources, strict=True)]
+        small = [SquaredDistance.of(own[name], None) for name in self.fresh]
+        return self.alpha / 2 * _sum(near) + self.beta / 2 * _sum(small)
 
 
-def _squares(values: Iterable[Tensor]) -> Tensor:
-    """The sum of squares, not in half precision."""
-    sums = [value.to(torch.promote_types(value.dtype, torch.float32)).square().sum() for value in values]
-    return torch.stack(sums).sum() if sums else torch.zeros(())
+class SquaredDistance(torch.autograd.Function):
+    """‖w − w⁰‖², or ‖w‖², whose gradient is computed anew: nothing of the weights' size is kept until then.
+
+    Examples:
+        >>> SquaredDistance.of(torch.tensor([3.0, 4.0]), None)
+        tensor(25.)
+    """
+
+    @staticmethod
+    def of(weight: Tensor, source: Tensor | None) -> Float[Tensor, ""]:
+        """The squared distance, in single precision at least."""
+        value: Tensor = SquaredDistance.apply(weight, source)  # type: ignore[no-untyped-call]
+        return value
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, source: Tensor | None) -> Tensor:
+        """The sum of squares."""
+        ctx.save_for_backward(weight, source)
+        return _apart(weight, source).square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        """Twice the difference."""
+        weight, source = ctx.saved_tensors
+        return (2 * slope * _apart(weight, source)).to(weight.dtype), None
+
+
+def _apart(weight: Tensor, source: Tensor | None) -> Tensor:
+    apart = weight if source is None else weight - source
+    return apart.to(torch.promote_types(apart.dtype, torch.float32))
+
+
+def _sum(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).sum() if values else torch.zeros(())
