@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from acnorm.errors import UserError
-from acnorm.training.config import NOT_PART_OF_THE_RESULT, FinetuneConfig
+from acnorm.training.config import METHOD_SETTINGS, NOT_PART_OF_THE_RESULT, FinetuneConfig
 from acnorm.tuning.acnorm import ACNormTuning
+from acnorm.tuning.hooks import Method
+from acnorm.tuning.method import METHODS
 
 INFINITY, NAN = float("inf"), float("nan")
 
@@ -58,7 +60,7 @@ def test_values_at_the_edge_are_allowed(name: str, value: object):
         ({"stem_rule": "max"}, "stem_rule is 'max', must be 'sum' or 'mean' or 'repeat' or 'first'."),
         ({"depth_rule": "all"}, "depth_rule is 'all', must be 'spread' or 'centre'."),
         ({"augment": "flip"}, "augment is 'flip', must be 'standard' or 'anatomical' or 'flips' or 'none'."),
-        ({"method": "plain"}, "method is 'plain', must be 'vanilla' or 'acnorm'."),
+        ({"method": "plain"}, f"method is 'plain', must be of {', '.join(METHODS)}, with + between several."),
         ({"acnorm": ACNormTuning(temperature=0)}, "acnorm.temperature is 0, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(temperature=NAN)}, "acnorm.temperature is nan, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(eps=-1e-5)}, "acnorm.eps is -1e-05, must be above 0 and finite."),
@@ -93,7 +95,7 @@ def test_all_that_is_wrong_is_told_in_one_line():
         make(epochs=0, momentum=1.0, method="plain", resume=True, overwrite=True)
     assert str(refused.value) == (
         "epochs is 0, must be 1 or more; momentum is 1.0, must be above 0 and below 1; "
-        "method is 'plain', must be 'vanilla' or 'acnorm'; "
+        f"method is 'plain', must be of {', '.join(METHODS)}, with + between several; "
         "--resume and --overwrite are given together, must be one of the two."
     )
 
@@ -109,8 +111,9 @@ def other_value(value: object) -> object:
             return value / 2
         case None:
             return 9
-        case ACNormTuning():
-            return ACNormTuning(temperature=0.5)
+        case Method():
+            first = fields(value)[0]
+            return replace(value, **{first.name: other_value(getattr(value, first.name))})
     return {"acnorm": "vanilla", "standard": "flips", "auto": "32-true", "train": "frozen"}.get(str(value), f"{value}2")
 
 
@@ -129,4 +132,5 @@ def test_a_configuration_is_the_same_after_a_way_through_plain_values():
     made = make(epochs=3, acnorm=ACNormTuning(temperature=0.5, exclude="bn1"))
     values = made.to_dict()
     assert values["acnorm"] == {**ACNormTuning().__dict__, "temperature": 0.5, "exclude": "bn1"}
-    assert FinetuneConfig(**values | {"acnorm": ACNormTuning(**values["acnorm"])}) == made
+    nested = {name: kind(**values[name]) for name, kind in METHOD_SETTINGS.items()}
+    assert FinetuneConfig(**values | nested) == made

@@ -122,7 +122,7 @@ def test_settings_of_acnorm_that_are_empty_are_the_usual_ones(tmp_path: Path, wa
 @pytest.mark.parametrize("way", [by_python, by_yaml])
 @pytest.mark.parametrize("value", [3, "warm", [1]])
 def test_settings_of_acnorm_are_given_by_name(tmp_path: Path, way: Way, value: object):
-    told = f"acnorm is {value!r}, must be settings by name, such as temperature: 0.5."
+    told = f"acnorm is {value!r}, must be settings by name, such as temperature: 1.0."
     with pytest.raises(UserError, match=re.escape(told)):
         way({"acnorm": value}, tmp_path)
 
@@ -253,8 +253,8 @@ def test_a_setting_is_not_emptied_and_text_is_text(tmp_path: Path, way: Way, val
         ("{temperature: x}", "acnorm.temperature is 'x', must be a number."),
         ("{tempe: 1}", "unknown settings: acnorm.tempe (did you mean acnorm.temperature?)."),
         ("nowhere.yaml", "--acnorm nowhere.yaml: no such file."),
-        ("warm", "acnorm is 'warm', must be settings by name, such as temperature: 0.5."),
-        ("{temperature: ", "acnorm is '{temperature: ', must be settings by name, such as temperature: 0.5."),
+        ("warm", "acnorm is 'warm', must be settings by name, such as temperature: 1.0."),
+        ("{temperature: ", "acnorm is '{temperature: ', must be settings by name, such as temperature: 1.0."),
     ],
 )
 def test_settings_of_acnorm_in_one_flag_are_refused_as_others(value: str, message: str):

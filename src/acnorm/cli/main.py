@@ -18,6 +18,7 @@ VERBS = {
     "rank": "score which of several checkpoints to fine-tune",
     "pretrain": "make a source checkpoint from images, with or without labels",
     "tasks": "list the named tasks and the settings that each begins with",
+    "methods": "list the fine-tuning methods: what each does, its paper, its cost, and when to use it",
     "finetune": "fine-tune a pretrained network; writes a run folder with a report",
     "report": "write the report of one or several runs",
     "predict": "run a finished run's network on new images",

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
+from acnorm.tuning.auto_rgn import AutoRGN
+from acnorm.tuning.bn_only import BNOnly
+from acnorm.tuning.bss import BSS
+from acnorm.tuning.cotuning import CoTuning
+from acnorm.tuning.delta import DELTA
+from acnorm.tuning.gradual import Gradual
+from acnorm.tuning.hooks import Method
+from acnorm.tuning.l2 import L2
+from acnorm.tuning.l2sp import L2SP
+from acnorm.tuning.last_k import LastK
+from acnorm.tuning.lp_ft import LPFT
+from acnorm.tuning.lrd import LayerwiseDecay
+from acnorm.tuning.lwf import LwF
+from acnorm.tuning.method import METHODS, make_method, setting_of
+from acnorm.tuning.stochnorm import StochNormTuning
+from acnorm.tuning.surgical import Surgical
 
 # Settings that may differ between a run and its resumption: they do not change the result.
 NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers", "memory")
 MEASURES = ("auc", "cldice", "lesions", "global_dice", "ejection_fraction")
 NORM_STATISTICS = ("train", "frozen", "reestimated")
+METHOD_SETTINGS = {setting_of(name): kind for name, kind in METHODS.items() if fields(cast(Any, kind))}
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "64-true", "16-true", "bf16-true", "16", "32", "64", "bf16")
 
 
@@ -27,7 +44,7 @@ class FinetuneConfig:
         out: folder of the run; must be new or empty unless --resume or --overwrite is given.
         weights: the pretrained checkpoint, or "pretrained" to fetch the public weights of the network (of timm,
             torchvision, and MedicalNet in 3D); without it training starts from random weights.
-        method: "acnorm" or "vanilla".
+        method: "acnorm", "vanilla", …, or several with + between, such as "acnorm+l2sp"; see `acnorm methods`.
         task: a named task, such as "vessel-segmentation", whose settings stand where no others are given; see
             `acnorm tasks`. "classification" or "segmentation" where not given, as the data are.
         format: of the data; found out where not given.
@@ -76,6 +93,20 @@ class FinetuneConfig:
         strategy: "auto", "ddp", …, as Lightning's.
         precision: "auto" (16-mixed or bf16-mixed on a GPU, 32-true on a CPU) or one of Lightning's.
         acnorm: settings of the method AC-Norm.
+        lp_ft: settings of the method LP-FT.
+        bn_only: settings of the method BN-only.
+        last_k: settings of the method last-k.
+        gradual: settings of gradual unfreezing.
+        surgical: settings of surgical fine-tuning.
+        lrd: settings of layer-wise rate decay.
+        auto_rgn: settings of the method auto-RGN.
+        l2: settings of the method L2.
+        l2sp: settings of the method L2-SP.
+        delta: settings of the method DELTA.
+        bss: settings of the method BSS.
+        stochnorm: settings of the method StochNorm.
+        cotuning: settings of the method Co-Tuning.
+        lwf: settings of the method LwF.
         resume: go on with the run in out from its last finished epoch.
         overwrite: delete the run in out first.
         skip_bad: leave out cases that are broken, and list them in the report, in the place of refusing the data.
@@ -135,6 +166,20 @@ class FinetuneConfig:
     strategy: str = "auto"
     precision: str = "auto"
     acnorm: ACNormTuning = field(default_factory=ACNormTuning)
+    lp_ft: LPFT = field(default_factory=LPFT)
+    bn_only: BNOnly = field(default_factory=BNOnly)
+    last_k: LastK = field(default_factory=LastK)
+    gradual: Gradual = field(default_factory=Gradual)
+    surgical: Surgical = field(default_factory=Surgical)
+    lrd: LayerwiseDecay = field(default_factory=LayerwiseDecay)
+    auto_rgn: AutoRGN = field(default_factory=AutoRGN)
+    l2: L2 = field(default_factory=L2)
+    l2sp: L2SP = field(default_factory=L2SP)
+    delta: DELTA = field(default_factory=DELTA)
+    bss: BSS = field(default_factory=BSS)
+    stochnorm: StochNormTuning = field(default_factory=StochNormTuning)
+    cotuning: CoTuning = field(default_factory=CoTuning)
+    lwf: LwF = field(default_factory=LwF)
     resume: bool = False
     overwrite: bool = False
 
@@ -144,6 +189,12 @@ class FinetuneConfig:
             for name, value, allowed, right in self._rules()
             if not _holds(right, value)
         ]
+        wrong += [problem for name in METHOD_SETTINGS for problem in getattr(self, name).problems()]
+        if _are_methods(self.method):
+            try:
+                self.make_method()
+            except UserError as error:
+                wrong.append(str(error).rstrip("."))
         if self.resume and self.overwrite:
             wrong.append("--resume and --overwrite are given together, must be one of the two")
         if wrong:
@@ -153,7 +204,6 @@ class FinetuneConfig:
         from acnorm.checkpoints.stem import DEPTH_RULES, STEM_RULES
         from acnorm.data.augment import AUGMENTATIONS
         from acnorm.data.tasks import TASKS
-        from acnorm.tuning.method import METHODS
 
         rules: list[tuple[str, Any, str, Callable[[Any], bool]]] = [
             (name, getattr(self, name), "1 or more", lambda value: value >= 1)
@@ -203,31 +253,31 @@ class FinetuneConfig:
             ("augment", repr(self.augment), _either(AUGMENTATIONS), lambda _: self.augment in AUGMENTATIONS),
             ("stem_rule", repr(self.stem_rule), _either(STEM_RULES), lambda _: self.stem_rule in STEM_RULES),
             ("depth_rule", repr(self.depth_rule), _either(DEPTH_RULES), lambda _: self.depth_rule in DEPTH_RULES),
-            ("method", repr(self.method), _either(METHODS), lambda _: self.method in METHODS),
             (
-                "acnorm.temperature",
-                self.acnorm.temperature,
-                "above 0 and finite",
-                lambda value: 0 < value < float("inf"),
-            ),
-            ("acnorm.eps", self.acnorm.eps, "above 0 and finite", _is_positive),
-            (
-                "acnorm.init",
-                repr(self.acnorm.init),
-                _either(("paper", "identity")),
-                lambda _: self.acnorm.init in ("paper", "identity"),
+                "method",
+                repr(self.method),
+                f"of {', '.join(METHODS)}, with + between several",
+                lambda _: _are_methods(self.method),
             ),
         ]
         return rules
 
+    def make_method(self) -> Method:
+        """The method with its settings."""
+        return make_method(self.method, *(getattr(self, name) for name in METHOD_SETTINGS))
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, nested for ``acnorm``; what config.yaml holds."""
+        """Plain values, nested for the settings of methods; what config.yaml holds."""
         return asdict(self)
 
     def difference(self, other: FinetuneConfig) -> list[str]:
         """Names of the settings in which two configurations differ as to the result."""
         names = [item.name for item in fields(self) if item.name not in NOT_PART_OF_THE_RESULT]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+
+def _are_methods(given: str) -> bool:
+    return all(name in METHODS for name in given.split("+"))
 
 
 def _holds(rule: Callable[[Any], bool], value: Any) -> bool:

@@ -31,7 +31,7 @@ from acnorm.training.norm_statistics import reestimate_statistics, statistics_ga
 from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.run_log import log_to
-from acnorm.training.settings import config_from_settings
+from acnorm.training.settings import config_from_settings, flat
 from acnorm.training.shipping import example_batch, ship
 
 logger = logging.getLogger("acnorm")
@@ -69,7 +69,7 @@ def run_finetune(config: FinetuneConfig) -> Result:
         if run.finished and first:
             logger.warning("%s is finished; there is nothing to resume", run.path)
             return Result(run.path, run.read_json("metrics.json"))
-    make_trainer(config, run)
+    _refuse_processes(config, make_trainer(config, run).world_size)
     resumed_splits = run.splits if config.resume and run.splits.is_file() else None
     with log_to(run, first=first) as start_log:
         kind = kind_of(config)
@@ -84,9 +84,18 @@ def run_finetune(config: FinetuneConfig) -> Result:
         return _train_and_finish(config, run, data, model, kind)
 
 
+def _refuse_processes(config: FinetuneConfig, processes: int) -> None:
+    if processes > 1 and config.make_method().one_process:
+        raise UserError(
+            f"--method {config.method}: changes what trains, or how fast, from epoch to epoch, for which there may be "
+            f"one process only, not {processes}; give --devices 1 and --nodes 1."
+        )
+
+
 def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> Result:
     start = time.perf_counter()
-    module = FinetuneModule(model.module, model.network.head, data, config, kind.objective(config, data))
+    objective = kind.objective(config, data)
+    module = FinetuneModule(model.module, model.network.head, data, config, objective, model.method, model.setup)
     resume_from = run.last if config.resume and run.last.is_file() else None
     trainer = fit(module, config, run, resume_from=resume_from)
     if not trainer.is_global_zero:
@@ -99,7 +108,7 @@ def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: 
 
 def _best_network(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> nn.Module:
     saved = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
-    state = {name.removeprefix("network."): value for name, value in saved.items()}
+    state = {name.removeprefix("network."): value for name, value in saved.items() if name.startswith("network.")}
     return model.method.rebuild(new_network(config, data, kind).module, state).eval()
 
 
@@ -221,8 +230,9 @@ def command_of(config: FinetuneConfig) -> str:
     parts = ["acnorm", "finetune"]
     for name in ("data", "model", "out"):
         parts += _flag(name, getattr(config, name))
-    for name, value in _flat(config.to_dict()).items():
-        if name not in ("resume", "overwrite") and value != _flat(default)[name] and value is not None:
+    usual = flat(default)
+    for name, value in flat(config.to_dict()).items():
+        if name not in ("resume", "overwrite") and value != usual[name] and value is not None:
             parts += _flag(name, str(value))
     return shlex.join(parts)
 
@@ -230,11 +240,6 @@ def command_of(config: FinetuneConfig) -> str:
 def _flag(name: str, value: str) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
     return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
-
-
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    nested = {f"acnorm.{name}": value for name, value in values["acnorm"].items()}
-    return {**{name: value for name, value in values.items() if name != "acnorm"}, **nested}
 
 
 def _check_same(config: FinetuneConfig, run: RunFolder) -> None:

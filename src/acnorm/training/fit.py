@@ -316,6 +316,7 @@ _EXPECTED_WARNINGS: tuple[str, ...] = (
     r".*number of training batches.*smaller than the logging interval.*",
     r".*Checkpoint directory.*exists and is not empty.*",
     r".*GPU available but not used.*",
+    r".*module\(s\) in eval mode at the start of training.*",
     r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
     r".*srun.*command is available.*",
     r".*torch\.distributed\.nn\.functional\.all_gather is deprecated.*",

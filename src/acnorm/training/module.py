@@ -17,6 +17,10 @@ from acnorm.errors import RunError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.norm_statistics import freeze_statistics
 from acnorm.training.objective import Batch, ClassificationObjective, Objective
+from acnorm.tuning.combined import Sum
+from acnorm.tuning.groups import freeze, parameter_groups
+from acnorm.tuning.hooks import Method, Penalty, Setup
+from acnorm.tuning.vanilla import Vanilla
 
 
 class FinetuneModule(L.LightningModule):
@@ -31,6 +35,8 @@ class FinetuneModule(L.LightningModule):
         data: of the run.
         config: of the run.
         objective: what is trained for; classification where not given.
+        method: adds penalties, freezes, and sets rates; plain fine-tuning where not given.
+        setup: what the method is told.
 
     Examples:
         >>> issubclass(FinetuneModule, L.LightningModule)
@@ -44,6 +50,8 @@ class FinetuneModule(L.LightningModule):
         data: PreparedData,
         config: FinetuneConfig,
         objective: Objective | None = None,
+        method: Method | None = None,
+        setup: Setup | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -51,6 +59,11 @@ class FinetuneModule(L.LightningModule):
         self.data = data
         self.config = config
         self.objective = objective or ClassificationObjective()
+        self.method = method or Vanilla()
+        self._setup = setup or Setup(network, head, epochs=config.epochs)
+        self.penalty = self.method.penalty(self._setup)
+        self._frozen: frozenset[str] = frozenset()
+        self._freeze(0)  # before the network is put into DistributedDataParallel
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._recent: list[Tensor] = []
 
@@ -59,23 +72,57 @@ class FinetuneModule(L.LightningModule):
         logits: Tensor = self.network(images)
         return logits
 
+    def train(self, mode: bool = True) -> FinetuneModule:
+        """As of any module, but what is frozen stays in eval."""
+        super().train(mode)
+        if mode and self._frozen:
+            freeze(self.network, self._frozen, self._setup.stages)
+        return self
+
+    def _freeze(self, epoch: int) -> None:
+        """Freeze what the method wants frozen in this epoch, and let the rest learn."""
+        frozen = self.method.frozen(self._setup, epoch)
+        if frozen != self._frozen:
+            self._frozen = frozen
+            freeze(self.network.train(), frozen, self._setup.stages)
+
+    def _set_rates(self, epoch: int) -> None:
+        """Multiply the rates of this epoch in, and those of the epoch before out."""
+        rates = self.method.epoch_rates(self._setup, epoch)
+        for group in self.trainer.optimizers[0].param_groups if rates else ():
+            now, before = rates.get(group.get("name", ""), 1.0), group.get("multiple", 1.0)
+            group["lr"] *= now / before
+            group["multiple"] = now
+
     def on_train_epoch_start(self) -> None:
-        """Start the generators of this epoch, and freeze the statistics that are to stay."""
+        """Start the generators of this epoch, and freeze what is to stay as it is."""
+        self._freeze(self.current_epoch)
         seed = np.random.SeedSequence((self.config.seed, self.current_epoch, self.global_rank)).generate_state(1)
         torch.manual_seed(int(seed[0]))
         if self.config.norm_statistics == "frozen":
             freeze_statistics(self.network, self.head)
+        self._set_rates(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of the batch; NaN and infinity stop the run."""
         self._recent = [*self._recent, batch["index"]][-self.config.accumulate :]
-        loss = self.objective.loss(self.network, batch)
+        loss, penalty = self._losses(batch)
         if not self._on_all_processes(bool(torch.isfinite(loss))):
             raise RunError(self._not_finite("the loss", self._recent[-1:]))
+        if penalty is not None and not self._on_all_processes(bool(torch.isfinite(penalty))):
+            raise RunError(self._not_finite(f"the penalty of --method {self.config.method}", self._recent[-1:]))
         cases = len(batch["index"])
         self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=cases, sync_dist=True)
         self.log("rate", self.optimizers().param_groups[0]["lr"], prog_bar=True, batch_size=cases)  # type: ignore[union-attr]
-        return loss
+        return loss if penalty is None else loss + penalty
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What is trained for, which is also what train_loss tells whatever the method, and what the method adds."""
+        if self.penalty is None:
+            return self.objective.loss(self.network, batch), None
+        with self.penalty.watching(self.network):
+            loss = self.objective.loss(self.network, batch)
+        return loss, self.penalty(self.network, batch)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop before a gradient that is not finite reaches the weights; a gradient scaler skips such steps itself."""
@@ -115,11 +162,15 @@ class FinetuneModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """SGD with Nesterov momentum; the head's rate is its own; cosine to 0 by step."""
-        head = [parameter for name, parameter in self.named_parameters() if name.startswith(f"network.{self.head}.")]
-        chosen = {id(parameter) for parameter in head}
-        encoder = [parameter for parameter in self.parameters() if id(parameter) not in chosen]
         rate = self.config.learning_rate
-        groups: list[dict[str, Any]] = [{"params": encoder}, {"params": head, "lr": rate * self.config.head_rate}]
+        groups = parameter_groups(
+            self.method, self._setup, rate=rate, head_rate=self.config.head_rate, decay=self.config.weight_decay
+        )
+        terms = [] if self.penalty is None else [term for term in self.penalty.modules() if isinstance(term, Penalty)]
+        for term in terms:
+            if not isinstance(term, Sum) and list(term.parameters()):
+                own = rate * (self.config.head_rate if term.new else 1)
+                groups.append({"params": list(term.parameters()), "lr": own})
         optimizer = torch.optim.SGD(
             groups,
             lr=rate,

@@ -131,15 +131,17 @@ def too_few_values(network: nn.Module, images: Tensor, batch_size: int) -> str |
     )
 
 
-def training_batches(dataset: Any, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Batches of training cases as the first epoch sees them.
+def training_batches(dataset: Any, batch_size: int, seed: int, epoch: int = 0) -> Iterator[Batch]:
+    """Batches of training cases as an epoch sees them.
 
     Examples:
         >>> batches = training_batches([{"image": torch.ones(1)}] * 2, 2, 0)
         >>> training_batches.__name__
         'training_batches'
     """
-    for keys in EpochBatches(len(dataset), batch_size, seed=seed):
+    batches = EpochBatches(len(dataset), batch_size, seed=seed)
+    batches.set_epoch(epoch)
+    for keys in batches:
         yield torch.utils.data.default_collate([dataset[key] for key in keys])
 
 

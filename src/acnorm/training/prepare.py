@@ -20,20 +20,23 @@ from acnorm.models.sources import Network, find_source
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.kind import ClassificationKind, Kind, kind_of
 from acnorm.training.norm_statistics import too_few_values
+from acnorm.training.setup import Started
 from acnorm.training.shipping import example_batch
-from acnorm.tuning.method import Method, make_method
+from acnorm.training.source_head import source_head
+from acnorm.tuning.hooks import Method, Setup
 
 logger = logging.getLogger("acnorm")
 
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """The network changed by the method, its plain source, and what loaded from the checkpoint."""
+    """The network changed by the method, what loaded from the checkpoint, and what the method is told in training."""
 
     network: Network
     module: nn.Module
     method: Method
     report: LoadReport | None
+    setup: Setup
     warnings: tuple[str, ...] = ()
 
 
@@ -88,9 +91,16 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
             depth_rule=cast(DepthRule, config.depth_rule),
         )
         logger.info("%s", report)
-    method = make_method(config.method, config.acnorm)
+    method = config.make_method()
+    _refuse(method, config)
+    started = Started(network, report, deepcopy(network.module).eval() if method.needs_source else None)
     try:
+        if method.needs_source_head and config.weights is not None:
+            with torch.random.fork_rng(devices=[]):
+                started.source_head = source_head(network, config.weights)
         module = method.prepare(network.module, None if report is None else report.trained_norms)
+        setup = started.setup(module, config, data, kind.objective(config, data))
+        method.check(setup)
     except (ConversionError, ValueError) as error:
         hint = " Give --weights, or --method vanilla." if config.weights is None else ""
         raise UserError(f"--method {config.method} with --model {config.model}: {error}{hint}") from None
@@ -100,7 +110,22 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
             warning = too_few_values(network.module, example_batch(data.preprocessing), config.batch_size)
     if warning is not None:
         logger.warning("%s", warning)
-    return PreparedModel(network, module, method, report, () if warning is None else (warning,))
+    return PreparedModel(network, module, method, report, setup, () if warning is None else (warning,))
+
+
+def _refuse(method: Method, config: FinetuneConfig) -> None:
+    if method.needs_weights and config.weights is None:
+        raise UserError(f"--method {config.method}: compares with the source, or keeps it; give --weights.")
+    if method.keeps_statistics and config.norm_statistics == "reestimated":
+        raise UserError(
+            f"--method {config.method}: keeps the running statistics of what is frozen, which --norm-statistics "
+            "reestimated would take anew; give train or frozen."
+        )
+    if method.moves_statistics and config.norm_statistics == "frozen":
+        raise UserError(
+            f"--method {config.method}: normalises with the statistics of batches, which --norm-statistics frozen "
+            "rules out; give train or reestimated."
+        )
 
 
 def new_network(config: FinetuneConfig, data: Any, kind: Kind | None = None) -> Network:

@@ -10,16 +10,15 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from acnorm.data.tasks import find_task
 from acnorm.errors import UserError
-from acnorm.training.config import FinetuneConfig
+from acnorm.training.config import METHOD_SETTINGS, FinetuneConfig
 from acnorm.training.flags import hyphened, joined
-from acnorm.tuning.acnorm import ACNormTuning
 
 _PARSER_FLAGS = ("config", "print_config", "help", "h")
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -27,7 +26,7 @@ NOTES_OF_A_RUN = ("command", "version")  # what config.yaml of a run says beside
 
 
 def config_from_settings(settings: Mapping[str, Any]) -> FinetuneConfig:
-    """Make a configuration of plain values, ``acnorm`` as a mapping.
+    """Make a configuration of plain values, the settings of a method, such as ``acnorm``, as a mapping.
 
     Raises:
         UserError: unknown or missing keys, all together, each with the nearest valid name; values of a wrong type,
@@ -43,7 +42,7 @@ def config_from_settings(settings: Mapping[str, Any]) -> FinetuneConfig:
             ...
         acnorm.errors.UserError: epochs is 'many', must be a whole number; learning_rate is 'high', must be a number.
     """
-    given = _flat(settings)
+    given = flat(settings)
     _refuse_unknown(given)
     given = {**_of_task(given.get("task")), **given}
     parser = _parser()
@@ -71,8 +70,8 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
     for argument in joined(argv, _switches()):
         flag, equals, value = argument.partition("=")
         name = flag.removeprefix("--")
-        if equals and name in ("config", "acnorm"):
-            content = _flat(_yaml_settings(Path(value)) if name == "config" else {name: _settings_of_acnorm(value)})
+        if equals and name in ("config", *METHOD_SETTINGS):
+            content = flat(_yaml_settings(Path(value)) if name == "config" else {name: _settings_of(name, value)})
             names += content
             given += content.items()
             arguments.append(f"--config={yaml.safe_dump(content, sort_keys=False)}")
@@ -97,7 +96,7 @@ def _of_task(name: object) -> dict[str, Any]:
 
 
 def known_keys() -> list[str]:
-    """Names of all settings, those of AC-Norm as "acnorm.temperature"."""
+    """Names of all settings, those of a method as "acnorm.temperature"."""
     return list(_types())
 
 
@@ -131,7 +130,7 @@ def _config(parser: ArgumentParser, parse: Callable[[], Namespace], given: Itera
     if empty:
         raise UserError("; ".join(_wrong(name, None) for name in empty) + ".")
     values = {name: value for name, value in namespace.as_dict().items() if name not in _PARSER_FLAGS}
-    return FinetuneConfig(**values | {"acnorm": ACNormTuning(**values["acnorm"])})
+    return FinetuneConfig(**values | {name: kind(**values[name]) for name, kind in METHOD_SETTINGS.items()})
 
 
 def _fits(parser: ArgumentParser, name: str, value: Any) -> bool:
@@ -145,7 +144,7 @@ def _fits(parser: ArgumentParser, name: str, value: Any) -> bool:
 
 def _refuse_unknown(names: Iterable[str]) -> None:
     known = known_keys()
-    unknown = [name for name in dict.fromkeys(names) if name not in known and name != "acnorm"]
+    unknown = [name for name in dict.fromkeys(names) if name not in known and name not in METHOD_SETTINGS]
     if unknown:
         told = [_with_nearest(name, known) for name in unknown]
         more = "; see acnorm finetune --help." if set(told) & set(unknown) else "."
@@ -174,25 +173,35 @@ def _yaml_settings(file: Path, flag: str = "--config") -> dict[str, Any]:
     return {str(name): value for name, value in content.items() if name not in NOTES_OF_A_RUN}
 
 
-def _settings_of_acnorm(text: str) -> Any:
+def _settings_of(method: str, text: str) -> Any:
     """A YAML file, or YAML itself."""
     if Path(text).suffix in (".yaml", ".yml"):
-        return _yaml_settings(Path(text), "--acnorm")
+        return _yaml_settings(Path(text), hyphened(f"--{method}"))
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as the parser reads them, those of AC-Norm by names such as "acnorm.temperature"."""
-    nested = settings.get("acnorm")
-    if is_dataclass(nested) and not isinstance(nested, type):
-        nested = asdict(nested)
-    if nested is not None and not isinstance(nested, Mapping):
-        raise UserError(f"acnorm is {nested!r}, must be settings by name, such as temperature: 0.5.")
-    values = {name: value for name, value in settings.items() if name != "acnorm"}
-    values |= {f"acnorm.{name}": value for name, value in (nested or {}).items()}
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as the parser reads them, those of a method by names such as "acnorm.temperature".
+
+    Raises:
+        UserError: the settings of a method are not given by name.
+
+    Examples:
+        >>> flat({"epochs": 3, "acnorm": {"temperature": 0.5}})
+        {'epochs': 3, 'acnorm.temperature': 0.5}
+    """
+    values = {name: value for name, value in settings.items() if name not in METHOD_SETTINGS}
+    for method, kind in METHOD_SETTINGS.items():
+        nested = settings.get(method)
+        if is_dataclass(nested) and not isinstance(nested, type):
+            nested = asdict(nested)
+        if nested is not None and not isinstance(nested, Mapping):
+            example = next(f"{item.name}: {item.default}" for item in fields(cast(Any, kind)))
+            raise UserError(f"{method} is {nested!r}, must be settings by name, such as {example}.")
+        values |= {f"{method}.{name}": value for name, value in (nested or {}).items()}
     return {name: _readable(name, value) for name, value in values.items()}
 
 
@@ -230,9 +239,12 @@ def _wrong(name: str, value: Any) -> str:
 
 @functools.cache
 def _types() -> dict[str, Any]:
-    """The type of each setting, by names such as "acnorm.temperature" for those of AC-Norm."""
-    own = {name: kind for name, kind in typing.get_type_hints(FinetuneConfig).items() if name != "acnorm"}
-    return own | {f"acnorm.{name}": kind for name, kind in typing.get_type_hints(ACNormTuning).items()}
+    """The type of each setting, by names such as "acnorm.temperature" for those of a method."""
+    own = {name: kind for name, kind in typing.get_type_hints(FinetuneConfig).items() if name not in METHOD_SETTINGS}
+    for method, kind in METHOD_SETTINGS.items():
+        hints = typing.get_type_hints(kind)
+        own |= {f"{method}.{item.name}": hints[item.name] for item in fields(cast(Any, kind))}
+    return own
 
 
 def _switches() -> list[str]:

@@ -1,5 +1,5 @@
-"""Fine-tuning methods, one file each, and the table of them.
+"""Fine-tuning methods, one file each, behind one protocol of hooks (``hooks``), and the table of them (``method``).
 
-A method changes a network after its source weights are in (``prepare``), rebuilds the changed network from a
-saved state (``rebuild``), and gives back a plain network to ship (``finish``).
+A method changes a network after its source weights are in, freezes parts of it, sets rates, adds penalties, and gives
+back a plain network to ship; several combine (``combined``).
 """

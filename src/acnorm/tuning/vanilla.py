@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor, nn
+from acnorm.tuning.hooks import About, Method
 
 
 @dataclass(frozen=True)
-class Vanilla:
+class Vanilla(Method):
     """Train all parameters of the network as it is.
 
     Examples:
+        >>> from torch import nn
         >>> network = nn.BatchNorm2d(4)
         >>> Vanilla().prepare(network, None) is network
         True
     """
 
-    def prepare(self, network: nn.Module, trained_norms: Collection[str] | None) -> nn.Module:  # noqa: ARG002
-        """Nothing to change."""
-        return network
-
-    def rebuild(self, network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-        """Load the state."""
-        network.load_state_dict(state)
-        return network
-
-    def finish(self, network: nn.Module, example: Tensor) -> nn.Module:  # noqa: ARG002
-        """Nothing to undo."""
-        return network
+    about: ClassVar[About] = About("none: the baseline of all", "1", "always, to compare with")

@@ -1,0 +1,66 @@
+"""Stages hold every parameter outside the head once, in order, and taps give what the stages end with."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from acnorm.models.sources import MODELS, Network, build_network, build_unet, find_source
+from acnorm.tuning.hooks import inside
+from acnorm.tuning.stages import stages_of, taps_of
+from tiny_runs import NETWORK, TinyNet
+
+CHOSEN = ("cifar/resnet20", "monai/resnet10", "monai/densenet121", "monai/efficientnet-b0", "genesis/unet3d", NETWORK)
+
+
+@pytest.mark.parametrize("segments", [False, True])
+@pytest.mark.parametrize("name", CHOSEN)
+def test_every_parameter_outside_the_head_is_in_one_stage(name: str, segments: bool):
+    if segments and name == NETWORK:
+        pytest.skip("no U-Net on a network of one's own")
+    dimensions = 3 if name.startswith("genesis") else 2
+    with torch.device("cpu"):
+        network = (build_unet if segments else build_network)(name, classes=2, channels=1, dimensions=dimensions)
+    stages = stages_of(network)
+    for parameter, _ in network.module.named_parameters():
+        held = [at for at, stage in enumerate(stages) if inside(parameter, stage)]
+        assert len(held) == (0 if inside(parameter, (network.head,)) else 1), parameter
+    taps = taps_of(network)
+    assert len(taps) == len(stages)
+    for at, tap in enumerate(taps):
+        network.module.get_submodule(tap)
+        assert name.startswith("genesis") or not any(inside(leaf, (tap,)) for leaf in sum(stages[:at], ()))
+    if name in MODELS and MODELS[name].stages:
+        assert len(stages) == len(MODELS[name].stages)
+
+
+def test_children_of_a_network_of_ones_own_are_stages_with_their_norms():
+    network = Network(TinyNet(2, 1), NETWORK, "", {}, "fc", "conv1", find_source(NETWORK))
+    assert stages_of(network) == (("conv1", "bn1"), ("conv2", "bn2", "drop"))
+    assert taps_of(network) == ("bn1", "bn2")
+
+
+def test_a_network_in_a_wrapper_is_looked_into():
+    inner = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 2, 3))
+    network = Network(
+        nn.ModuleDict({"features": inner, "fc": nn.Linear(2, 2)}), "", "", {}, "fc", None, find_source("a:b")
+    )
+    assert stages_of(network) == (("features.0", "features.1", "features.2"), ("features.3",))
+
+
+def test_what_a_network_tells_of_itself_are_its_stages():
+    class Telling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.bn = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)
+            self.blocks = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1))
+            self.last, self.fc = nn.Conv2d(2, 2, 1), nn.Linear(2, 2)
+            self.feature_info = [{"module": "bn"}, {"module": "blocks.0"}, {"module": "blocks.1"}]
+
+    from dataclasses import replace
+
+    source = replace(find_source("a:b"), tapped=True)
+    network = Network(Telling(), "", "", {}, "fc", "stem", source)
+    assert stages_of(network) == (("stem", "bn"), ("blocks.0",), ("blocks.1", "last"))
+    assert taps_of(network) == ("bn", "blocks.0", "blocks.1")
