@@ -16,6 +16,7 @@ VERBS = {
     "checkpoint": "say what is in a checkpoint file and what of it would load",
     "models": "list the networks by name, with their norm layers and sizes",
     "rank": "score which of several checkpoints to fine-tune",
+    "measures": "list the transferability measures of rank: what each asks and needs",
     "tasks": "list the named tasks and the settings that each begins with",
     "finetune": "fine-tune a pretrained network; writes a run folder with a report",
     "report": "write the report of one or several runs",
