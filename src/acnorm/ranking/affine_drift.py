@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from torch import nn
 
-from acnorm.core.convert import acnorm_layers
+from acnorm.ranking.ac_corr import chosen_layers
 
 
-def affine_drift(model: nn.Module) -> float:
+def affine_drift(model: nn.Module, layers: str | None = None) -> float:
     """Return the mean over layers of mean |r_t − r_s|, the move of the ratio β / (|γ| + ε) of a channel.
 
     Args:
         model: a converted network, after its probe.
+        layers: only those whose name matches this pattern, as in a shell; all where not given.
 
     Raises:
-        ValueError: the model holds no AC-Norm layer.
+        ValueError: the model holds no AC-Norm layer, or none that matches.
 
     Examples:
         >>> import torch
@@ -26,11 +27,8 @@ def affine_drift(model: nn.Module) -> float:
         >>> round(affine_drift(model), 3)
         0.5
     """
-    layers = acnorm_layers(model)
-    if not layers:
-        raise ValueError("the model holds no AC-Norm layer; convert it before the probe.")
     drifts = []
-    for layer in layers.values():
+    for layer in chosen_layers(model, layers).values():
         target, source = (ratio.double() for ratio in layer.ratios())
         drifts.append(float((target - source).abs().mean()))
     return sum(drifts) / len(drifts)
