@@ -163,7 +163,8 @@ def test_networks_are_told_where_there_are_several():
     ranking = Ranking((scored("a", 9), replace(scored("b", 8), model="other")), "two steps", ("a",))
     lines = as_text(ranking).splitlines()
     assert lines[0].split() == ["candidate", "model", "loaded", "features", "ac-corr", "time"]
-    assert "Probe: two steps; its intervals are two standard deviations over probe seeds." in lines
+    assert "Probe: two steps." in lines
+    assert "Intervals of ac-corr are two standard deviations over probe seeds." in lines
     assert re.split(r"\s{2,}", lines[5]) == ["ac-corr", "a", "9.000 (0.3000 a channel)", "8.800 to 9.200"]
 
 

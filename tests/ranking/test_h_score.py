@@ -24,7 +24,7 @@ def plain(features: np.ndarray, labels: np.ndarray) -> float:
     return float(np.trace(np.linalg.pinv(covariance) @ between(features, labels)))
 
 
-@given(st.integers(0, 999), st.integers(20, 60), st.integers(1, 10))
+@given(st.integers(0, 999), st.integers(25, 60), st.integers(1, 10))
 def test_it_is_the_trace_of_the_papers_matrices(seed: int, cases: int, size: int):
     features, labels = drawn(cases, size, 3, seed=seed)
     assert h_score(features, labels) == pytest.approx(plain(features, labels), rel=1e-8)
@@ -36,7 +36,7 @@ def test_with_few_cases_it_would_be_classes_less_one_and_is_refused(signal: floa
     features, labels = drawn(30, size, 4, signal=signal)
     assert plain(features, labels) == pytest.approx(3, abs=1e-6)
     with pytest.raises(
-        NotDefined, match=r"^30 cases are too few for features that spread along 29 axes: any classes fit$"
+        NotDefined, match=r"^30 cases are too few for features that spread along 29 axes: noise would do as well$"
     ):
         h_score(features, labels)
 
@@ -64,3 +64,12 @@ def test_the_shrunk_score_is_the_trace_of_the_papers_matrices(seed: int, cases: 
 def test_the_shrunk_score_tells_signal_from_noise_where_the_plain_one_cannot():
     noise, signal = (shrunk_h_score(*drawn(30, 200, 4, signal=signal)) for signal in (0.0, 3.0))
     assert signal > 1.3 * noise
+
+
+def test_noise_gets_the_share_of_the_axes_and_is_refused_from_half_on():
+    """Near-duplicates leave fewer axes than cases less one; the score of noise follows their number."""
+    scores = [plain(*drawn(60, 40, 4, signal=0.0, seed=seed)) for seed in range(30)]
+    assert np.mean(scores) == pytest.approx(3 * 40 / 59, abs=0.1)
+    with pytest.raises(NotDefined, match="60 cases are too few for features that spread along 30 axes"):
+        h_score(*drawn(60, 30, 4))
+    assert 0 < h_score(*drawn(60, 29, 4)) < 3

@@ -26,9 +26,11 @@ def test_principal_axes_keep_all_distances_and_are_scikit_learns(seed: int, case
 def test_axes_without_a_spread_are_left_out():
     features = drawn(20, 3, 2)[0] @ np.random.default_rng(0).normal(size=(3, 50))
     assert principal(features).shape == (20, 3)
-    with pytest.raises(NotDefined):
-        refuse_saturated(19, 20)
-    refuse_saturated(18, 20)
+    with pytest.raises(
+        NotDefined, match=r"^20 cases are too few for features that spread along 10 axes: noise would do as well$"
+    ):
+        refuse_saturated(10, 20)
+    refuse_saturated(9, 20)
 
 
 def test_order_is_that_of_the_cases_whatever_order_they_come_in():

@@ -126,7 +126,7 @@ def test_scores_are_those_of_the_measures_on_the_features_of_the_training_cases(
     assert candidate.size == 8
     assert set(candidate.scores) == set(MEASURES)
     for name, measure in MEASURES.items():
-        if measure.needs != "probe":
+        if not measure.of_network:
             assert candidate.scores[name].value == pytest.approx(measure.of(evidence), abs=1e-6)
     assert candidate.scores["ac-corr"].value == candidate.paper
 

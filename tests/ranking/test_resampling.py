@@ -87,8 +87,8 @@ def test_the_spread_over_halves_is_that_of_new_patients():
 
 
 def test_a_score_that_most_halves_lack_has_no_interval():
-    features, labels = drawn(20, 12, 2)
-    groups = [f"{at:02}" for at in range(20)]
+    features, labels = drawn(30, 12, 2)
+    groups = [f"{at:02}" for at in range(30)]
     found = Evidence(features, labels, np.array(groups))
     score = resampled(MEASURES["h-score"], found, Draws.make(labels, groups, seed=0))
     assert (score.low, score.high) == (None, None)

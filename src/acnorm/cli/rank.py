@@ -115,8 +115,11 @@ def _scores(ranking: Ranking) -> list[list[str]]:
 def _notes(ranking: Ranking) -> list[str]:
     who = "cases, patients unknown" if ranking.patients is None else f"cases of {ranking.patients} patients"
     notes = [f"Places: 1 is the highest; = cannot be told from it. Measured on {ranking.cases} training {who}."]
-    if {"ac-corr", "affine-drift"} & set(ranking.measures):
-        notes.append(f"Probe: {ranking.protocol}; its intervals are two standard deviations over probe seeds.")
+    by_seed = [name for name in ranking.measures if name in ("ac-corr", "affine-drift", "gradient-ratio")]
+    if set(by_seed) - {"gradient-ratio"}:
+        notes.append(f"Probe: {ranking.protocol}.")
+    if by_seed:
+        notes.append(f"Intervals of {', '.join(by_seed)} are two standard deviations over probe seeds.")
     for name, reason in ranking.incomparable.items():
         notes.append(f"{name}: no places, its scores cannot be compared over {reason}")
     notes += _reasons(ranking)

@@ -13,15 +13,15 @@ from acnorm.ranking.inputs import Cases, checked, principal, refuse_saturated
 def h_score(features: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return tr(cov(f)⁺ cov(E[f | y])), between 0 and classes − 1.
 
-    With as many cases as features or fewer it is classes − 1 for signal and noise alike, and is refused; near that it
-    is still too large, of noise about (classes − 1) · features / cases: then take ``shrunk_h_score``.
+    Of noise it is about (classes − 1) · features / cases, and with as many features as cases exactly classes − 1, as of
+    anything else. It is refused where noise would get half of that or more: then take ``shrunk_h_score``.
 
     Args:
         features: [case, feature].
         labels: the class of each case.
 
     Raises:
-        NotDefined: the features spread along as many axes as cases allow, or as ``checked``.
+        NotDefined: the features spread along half as many axes as cases allow or more, or as ``checked``.
 
     Examples:
         >>> h_score(np.array([[0.0], [0.0], [2.0], [2.0], [1.0], [1.0]]), np.array([0, 0, 1, 1, 2, 2]))

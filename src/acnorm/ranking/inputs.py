@@ -149,19 +149,24 @@ def principal(features: Float[NDArray[np.float64], "case feature"]) -> Float[NDA
 
 
 def refuse_saturated(axes: int, cases: int) -> None:
-    """Refuse features whose spread has as many axes as there are cases: any classes then look linearly separable.
+    """Refuse features that spread along more than half as many axes as cases allow: noise then looks like classes.
+
+    With cases − 1 axes any labels are a linear function of the features; with a share of these, noise gets that share
+    of the greatest score.
 
     Raises:
-        NotDefined: ``axes`` is cases − 1, the most there can be.
+        NotDefined: ``axes`` is more than (cases − 1) / 2.
 
     Examples:
-        >>> refuse_saturated(axes=2, cases=3)
+        >>> refuse_saturated(axes=2, cases=4)
         Traceback (most recent call last):
             ...
-        acnorm.ranking.inputs.NotDefined: 3 cases are too few for features that spread along 2 axes: any classes fit
-    """
-    if axes >= cases - 1:
-        raise NotDefined(f"{cases} cases are too few for features that spread along {axes} axes: any classes fit")
+        acnorm.ranking.inputs.NotDefined: 4 cases are too few for features that spread along 2 axes: noise would do as well
+    """  # noqa: E501
+    if 2 * axes > cases - 1:
+        raise NotDefined(
+            f"{cases} cases are too few for features that spread along {axes} axes: noise would do as well"
+        )
 
 
 def refuse_lone(cases: Cases) -> None:

@@ -20,12 +20,15 @@ from acnorm.ranking.linear_probe import probe_answers
 from acnorm.ranking.logme import logme
 from acnorm.ranking.n_leep import n_leep
 from acnorm.ranking.nce import nce
+from acnorm.ranking.parc import parc
+from acnorm.ranking.sfda import sfda
 from acnorm.ranking.trans_rate import trans_rate
 
 Held = tuple[Bool[NDArray[np.bool_], "case class"], Float[NDArray[np.float64], "case class"]]
 NEEDS = {
     "features": "features (the input of the head in eval mode)",
     "source classes": "the checkpoint's own head, for its classes' probabilities",
+    "gradients": "a batch of images forward and backward",
     "probe": "a short fine-tune of the converted network",
 }
 
@@ -61,19 +64,25 @@ class Measure:
     """A transferability measure; of two candidates the one with the higher score should be the better start.
 
     name: in flags and tables. about: one line. paper: where it is from. needs: a key of ``NEEDS``. comparable: whether
-    scores of features of different sizes (of different networks, for those that need a probe) may be compared.
-    several: whether cases may show several classes. score: from the evidence; None for those of a probe. held: for
-    measures that are the macro AUC of answers to each case, these answers, of which an interval takes no new fits.
+    scores of features of different sizes (of different networks, for those of the network itself) may be compared.
+    several: whether cases may show several classes. score: from the evidence; None for those of the network itself.
+    held: for measures that are the macro AUC of answers to each case, these answers, of which an interval takes no new
+    fits.
     """
 
     name: str
     about: str
     paper: str
-    needs: Literal["features", "source classes", "probe"]
+    needs: Literal["features", "source classes", "gradients", "probe"]
     comparable: bool
     several: bool = False
     score: Callable[[Evidence], float] | None = None
     held: Callable[[Evidence], Held] | None = None
+
+    @property
+    def of_network(self) -> bool:
+        """Whether it is read off the network itself, and not off what one pass gives."""
+        return self.needs in ("gradients", "probe")
 
     def of(self, evidence: Evidence) -> float:
         """Return the score.
@@ -89,7 +98,7 @@ class Measure:
         if self.held is not None:
             return macro_auc(*self.held(evidence))
         if self.score is None:
-            raise ValueError(f"{self.name} is read off a probed network.")
+            raise ValueError(f"{self.name} is read off the network, not off its features.")
         return self.score(evidence)
 
 
@@ -207,6 +216,29 @@ _ROWS = (
         "features",
         comparable=False,
         score=_of_features(gbc),
+    ),
+    Measure(
+        "gradient-ratio",
+        "how much of a triplet loss's gradient lies beyond the first convolution",
+        "Juodelyte et al., arXiv 2412.20172",
+        "gradients",
+        comparable=False,
+    ),
+    Measure(
+        "parc",
+        "whether cases of different classes are far apart in the features",
+        "Bolya et al., NeurIPS 2021",
+        "features",
+        comparable=True,
+        score=_of_features(parc),
+    ),
+    Measure(
+        "sfda",
+        "how sure a Fisher discriminant is of cases moved towards other classes",
+        "Shao et al., ECCV 2022",
+        "features",
+        comparable=False,
+        score=_of_features(sfda),
     ),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ROWS}

@@ -142,7 +142,7 @@ def _ranking(task: Task, found: list[Found], baselines: Mapping[str, Found], pro
             [item.results.get(name) for item in found],
             [item.scores[name] for item in found],
             [baselines[item.candidate.model].results.get(name) for item in found],
-            beyond_probes if measure.needs == "probe" else differs,
+            beyond_probes if measure.of_network else differs,
         )
         for item, score in zip(found, done, strict=True):
             item.scores[name] = score
@@ -179,7 +179,7 @@ def _height(found: Found, by: str) -> float:
 
 
 def _size(candidate: Candidate, measure: Measure) -> int | str:
-    return candidate.model if measure.needs == "probe" else candidate.size or 0
+    return candidate.model if measure.of_network else candidate.size or 0
 
 
 def _protocol(steps: int | None, epochs: int | None, seeds: int, layers: str | None) -> str:

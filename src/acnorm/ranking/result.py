@@ -13,10 +13,10 @@ RANDOM = "random initialisation"
 class Score:
     """One measure of one candidate, or the reason why there is none.
 
-    low, high: 95 % interval over patients; for measures of a probe two standard deviations over probe seeds either way.
-    place: 1 for the highest of the candidates; None where scores cannot be compared. tied: whether it cannot be told
-    from the highest. above_random: whether it is higher than that of random initialisation by more than chance; None
-    where that has none. seconds: what the measure took, the pass over the data not counted.
+    low, high: 95 % interval over patients; for measures of the network itself two standard deviations over probe seeds
+    either way. place: 1 for the highest of the candidates; None where scores cannot be compared. tied: whether it
+    cannot be told from the highest. above_random: whether it is higher than that of random initialisation by more than
+    chance; None where that has none. seconds: what the measure took, the pass over the data not counted.
 
     Examples:
         >>> Score(0.8, 0.7, 0.9, place=1).value

@@ -14,14 +14,17 @@ import torch
 from numpy.typing import NDArray
 
 from acnorm.checkpoints.load import LoadReport, load_checkpoint
+from acnorm.data.batches import EpochBatches
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.loading import PreparedData
 from acnorm.data.preprocessing import statistics
 from acnorm.models.sources import Network, build_network, find_source
 from acnorm.ranking.features import features_of, source_probabilities
+from acnorm.ranking.gradient_ratio import gradient_ratio
 from acnorm.ranking.inputs import NotDefined
 from acnorm.ranking.measures import Evidence, Measure
 from acnorm.ranking.placing import deviation
+from acnorm.ranking.probe import BATCH_SIZE
 from acnorm.ranking.probed import Probed, probed
 from acnorm.ranking.resampling import Draws, Resampled, resampled
 from acnorm.ranking.result import RANDOM, Candidate, Score
@@ -90,10 +93,12 @@ class Task:
         share = 0.0 if report is None else report.parameter_share
         found = Found(Candidate(RANDOM if name is None else name, loaded=share, model=model))
         cases = self.cases(model)
-        if any(measure.needs != "probe" for measure in self.measures):
+        if not all(measure.of_network for measure in self.measures):
             self._score_features(found, network, cases, name)
+        if any(measure.needs == "gradients" for measure in self.measures):
+            self._score_gradients(found, network, cases)
         if any(measure.needs == "probe" for measure in self.measures):
-            self._score_probes(found, model, cases, name)
+            self._score_probes(found, model, cases, network, report)
         found.scores = {measure.name: found.scores[measure.name] for measure in self.measures}
         found.candidate = replace(found.candidate, seconds=time.perf_counter() - start)
         return found
@@ -106,12 +111,30 @@ class Task:
         evidence = Evidence(features, self.labels, np.array(self.groups), source)
         draws = Draws.make(evidence.labels, self.groups, seed=self.seed)
         for measure in self.measures:
-            if measure.needs != "probe":
+            if not measure.of_network:
                 _timed(found, measure.name, partial(resampled, measure, evidence, draws))
 
-    def _score_probes(self, found: Found, model: str, cases: CaseDataset, name: str | None) -> None:
+    def _score_gradients(self, found: Found, network: Network, cases: CaseDataset) -> None:
+        start, values, reason = time.perf_counter(), [], None
+        try:
+            for seed in self.probe_seeds:  # the batch that the probe of this seed begins with
+                rows = [row for _, row in next(iter(EpochBatches(len(cases), BATCH_SIZE, seed=seed)))]
+                images = torch.stack([cases[0, row]["image"] for row in rows])
+                labels = torch.stack([cases.label(row) for row in rows])
+                values.append(gradient_ratio(network.module, network.head, images, labels))
+        except NotDefined as error:
+            reason = str(error)
+        _add_by_seed(found, "gradient-ratio", values, reason, time.perf_counter() - start)
+
+    def _score_probes(
+        self, found: Found, model: str, cases: CaseDataset, first: Network, report: LoadReport | None
+    ) -> None:
+        names = () if report is None else report.loaded
+        loaded = {name: value for name, value in first.module.state_dict().items() if name in names}
+
         def network_of(seed: int) -> tuple[Network, Sequence[str] | None]:
-            network, report = self.network(model, name, seed)
+            network, _ = self.network(model, None, seed)
+            network.module.load_state_dict(loaded, strict=False)
             return network, None if report is None else report.trained_norms
 
         start, result, reason = time.perf_counter(), None, None
@@ -122,7 +145,8 @@ class Task:
         seconds = time.perf_counter() - start
         for measure in self.measures:
             if measure.needs == "probe":
-                _add_probed(found, measure.name, result, reason, seconds)
+                values = () if result is None else result.paper if measure.name == "ac-corr" else result.drift
+                _add_by_seed(found, measure.name, values, reason, seconds)
         found.candidate = replace(found.candidate, refused=reason)
         if result is not None:
             found.candidate = _with_forms(found.candidate, result)
@@ -139,11 +163,12 @@ def _timed(found: Found, name: str, score: Callable[[], Resampled]) -> None:
     found.scores[name] = Score(result.value, result.low, result.high, seconds=time.perf_counter() - start)
 
 
-def _add_probed(found: Found, name: str, result: Probed | None, reason: str | None, seconds: float) -> None:
-    if result is None:
+def _add_by_seed(found: Found, name: str, by_seed: Sequence[float], reason: str | None, seconds: float) -> None:
+    """Add the mean over seeds, with two standard deviations either way."""
+    if reason is not None:
         found.scores[name] = Score(reason=reason, seconds=seconds)
         return
-    values = np.array(result.paper if name == "ac-corr" else result.drift)
+    values = np.array(by_seed)
     spread = 2 * deviation(Resampled(0.0, values, None, None))
     mean = float(values.mean())
     found.results[name] = Resampled(mean, values, mean - spread, mean + spread)

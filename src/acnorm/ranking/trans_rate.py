@@ -25,7 +25,7 @@ def trans_rate(features: NDArray[Any], labels: NDArray[Any], *, eps: float = EPS
         eps: distortion.
 
     Raises:
-        NotDefined: the features spread along as many axes as cases allow, or as ``checked``.
+        NotDefined: the features spread along half as many axes as cases allow or more, or as ``checked``.
 
     Examples:
         >>> score = trans_rate(np.array([[0.0], [0.1], [1.0], [1.1]]), np.array([0, 0, 1, 1]))
