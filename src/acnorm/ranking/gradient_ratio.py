@@ -21,8 +21,8 @@ def gradient_ratio(
 ) -> float:
     """Return ‖∂L/∂w₂‖ / ‖∂L/∂w₁‖ with w₁, w₂ the kernels of the first two convolutions; the network is left as it was.
 
-    The network is in eval mode. L is the mean over all triplets of a case, another of its class and one of another class
-    of max(0, d(case, same) − d(case, other) + 1).
+    The network is in eval mode. L is the mean of max(0, d(case, same) − d(case, other) + 1) over all triplets of a
+    case, another of its class and one of another class.
 
     Args:
         network: with its weights loaded.
