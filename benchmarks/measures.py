@@ -2,9 +2,9 @@
 
     python benchmarks/measures.py --data ../shared/data/dr_grading/idrid
 
-The steps of the authors' code are written anew from their formulas, with the same calls of numpy, scipy and scikit-learn
-where it makes them. Times are medians over five turns in which both take turns. The whole ranking is ``acnorm rank`` of
-eight ResNet-18 checkpoints with random weights and spread norms at 64 px, every measure, without a cache.
+The steps of the authors' code are written anew from their formulas, with the same calls of numpy, scipy and
+scikit-learn where it makes them. Times are medians over five turns in which both take turns. The whole ranking is
+``acnorm rank`` of eight ResNet-18 checkpoints with random weights and spread norms at 64 px, every measure, no cache.
 """
 
 from __future__ import annotations

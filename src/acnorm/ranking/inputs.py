@@ -133,7 +133,9 @@ def truth_of(labels: NDArray[Any]) -> Bool[NDArray[np.bool_], "case class"]:
 def principal(features: Float[NDArray[np.float64], "case feature"]) -> Float[NDArray[np.float64], "case axis"]:
     """Return centred features along their principal axes, the widest first: all distances are kept.
 
-    There are at most ``cases − 1`` axes with a spread; those without are left out.
+    There are at most ``cases − 1`` axes with a spread; those without, to the accuracy of single precision, are left
+    out. They come from the smaller of the two Gram matrices, which is several times as fast as a decomposition of the
+    features themselves.
 
     Args:
         features: as they are, not all the same.
@@ -143,9 +145,11 @@ def principal(features: Float[NDArray[np.float64], "case feature"]) -> Float[NDA
         [[1.0], [1.0]]
     """
     centred = features - features.mean(axis=0)
-    left, spread, _ = np.linalg.svd(centred, full_matrices=False)
-    kept = spread > spread[0] * max(centred.shape) * np.finfo(np.float64).eps
-    return np.asarray(left[:, kept] * spread[kept])
+    tall = centred.shape[0] > centred.shape[1]
+    squares, vectors = np.linalg.eigh(centred.T @ centred if tall else centred @ centred.T)
+    kept = squares > squares[-1] * max(centred.shape) * np.finfo(np.float64).eps
+    squares, vectors = squares[kept][::-1], vectors[:, kept][:, ::-1]
+    return np.asarray(centred @ vectors if tall else vectors * np.sqrt(squares))
 
 
 def refuse_saturated(axes: int, cases: int) -> None:
@@ -188,7 +192,7 @@ def refuse_lone(cases: Cases) -> None:
 def canonical_order(features: Float[NDArray[np.float64], "case feature"], labels: NDArray[Any]) -> NDArray[np.intp]:
     """Return the rows by their distance from the mean, so that a seed means the same in any order of cases.
 
-    Those equally far are ordered by their features, then by their labels.
+    Those equally far are ordered by one fixed sum of their features, then by their labels.
 
     Examples:
         >>> canonical_order(np.array([[3.0], [0.0], [1.0]]), np.array([0, 0, 1])).tolist()
@@ -196,4 +200,5 @@ def canonical_order(features: Float[NDArray[np.float64], "case feature"], labels
     """
     last = np.asarray(labels).reshape(len(features), -1)
     distance = ((features - features.mean(axis=0)) ** 2).sum(axis=1)
-    return np.lexsort([*last.T[::-1], *features.T[::-1], distance])
+    total = features @ np.cos(np.arange(features.shape[1]))
+    return np.lexsort([*last.T[::-1], total, distance])

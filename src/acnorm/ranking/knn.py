@@ -113,7 +113,7 @@ def _shares(
     if not possible.all():
         raise NotDefined("all cases are of one patient")
     asked = np.minimum(neighbours, possible)
-    last = np.sort(distance, axis=1)[np.arange(len(distance)), asked - 1]
+    last = np.partition(distance, np.unique(asked - 1), axis=1)[np.arange(len(distance)), asked - 1]
     nearer = distance < last[:, None] - tie
     as_far = ~nearer & (distance <= last[:, None] + tie)
     weight = nearer + as_far * ((asked - nearer.sum(axis=1)) / as_far.sum(axis=1))[:, None]

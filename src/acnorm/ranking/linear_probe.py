@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from acnorm.ranking.auc import macro_auc
 from acnorm.ranking.inputs import canonical_order, finite_features, principal, truth_of
@@ -97,7 +97,8 @@ def _folds(
     folds = min(folds, len(np.unique(members)), int(np.bincount(strata).max()))
     if folds < 2:
         return []
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
+    grouped = len(np.unique(members)) < len(members)
+    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class with fewer cases than folds
         parts = list(splitter.split(strata, strata, members))

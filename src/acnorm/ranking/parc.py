@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.decomposition import PCA
 
 from acnorm.ranking.inputs import NotDefined, checked, principal
 
@@ -35,16 +34,21 @@ def parc(features: NDArray[Any], labels: NDArray[Any], *, axes: int = AXES) -> f
         True
     """
     cases = checked(features, labels)
-    count = min(axes, principal(cases.features).shape[1])
-    if count < 2:
+    reduced = principal(cases.features)[:, :axes]
+    if reduced.shape[1] < 2:
         raise NotDefined("the features spread along one axis")
     if cases.counts.max() < 2:
         raise NotDefined("no two cases are of one class")
-    reduced = PCA(count, svd_solver="full").fit_transform(cases.features)
-    reduced /= reduced.std(axis=0)
+    reduced = _signed(reduced, cases.features) / reduced.std(axis=0)
     rows = reduced - reduced.mean(axis=1, keepdims=True)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(np.finfo(np.float64).tiny)
-    upper = np.triu_indices(len(rows), 1)
-    ranks = rankdata((1 - rows @ rows.T)[upper].round(12))
-    different = (cases.labels[:, None] != cases.labels[None, :])[upper]
-    return float(100 * np.corrcoef(ranks, different)[0, 1])
+    one, other = np.triu_indices(len(rows), 1)
+    ranks = rankdata((1 - rows @ rows.T)[one, other].round(12))
+    return float(100 * np.corrcoef(ranks, cases.labels[one] != cases.labels[other])[0, 1])
+
+
+def _signed(axes: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The axes with the sign that makes the greatest loading of each positive."""
+    loadings = (features - features.mean(axis=0)).T @ axes
+    greatest = np.abs(loadings).argmax(axis=0)
+    return np.asarray(axes * np.sign(loadings[greatest, np.arange(axes.shape[1])]))

@@ -36,10 +36,11 @@ def trans_rate(features: NDArray[Any], labels: NDArray[Any], *, eps: float = EPS
     axes = principal(cases.features)
     refuse_saturated(axes.shape[1], len(axes))
     axes = axes / np.sqrt((axes**2).sum(axis=1).mean())
+    whole = 0.5 * float(np.log1p((axes**2).mean(axis=0) / eps).sum())
     within = sum(
         count / len(axes) * _rate(axes[cases.labels == label], eps) for label, count in enumerate(cases.counts)
     )
-    return float(_rate(axes, eps) - within)
+    return float(whole - within)
 
 
 def _rate(values: NDArray[np.float64], eps: float) -> float:
