@@ -24,14 +24,16 @@ NETWORK = "tiny_runs:tiny"
 class TinyNet(nn.Module):
     """A stem, two BatchNorm layers and a head; optionally dropout, optionally without norms."""
 
-    def __init__(self, num_classes: int, in_channels: int, *, drop: float = 0.0, norm: bool = True) -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int, *, drop: float = 0.0, norm: bool = True, width: int = 8
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 6, 3, stride=2, padding=1)
         self.bn1 = nn.BatchNorm2d(6) if norm else nn.Identity()
-        self.conv2 = nn.Conv2d(6, 8, 3, stride=2, padding=1)
-        self.bn2 = nn.BatchNorm2d(8) if norm else nn.Identity()
+        self.conv2 = nn.Conv2d(6, width, 3, stride=2, padding=1)
+        self.bn2 = nn.BatchNorm2d(width) if norm else nn.Identity()
         self.drop = nn.Dropout(drop)
-        self.fc = nn.Linear(8, num_classes)
+        self.fc = nn.Linear(width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         features = functional.relu(self.bn1(self.conv1(images)))
@@ -47,6 +49,11 @@ def tiny(num_classes: int, in_channels: int) -> nn.Module:
 def dropping(num_classes: int, in_channels: int) -> nn.Module:
     """With dropout, whose randomness a resumed run must repeat."""
     return TinyNet(num_classes, in_channels, drop=0.5)
+
+
+def narrow(num_classes: int, in_channels: int) -> nn.Module:
+    """With fewer features."""
+    return TinyNet(num_classes, in_channels, width=5)
 
 
 def without_norm(num_classes: int, in_channels: int) -> nn.Module:

@@ -63,7 +63,7 @@ def run_demo(
     target = fundus_phantoms(out / "data" / "target.npz", domain="target", cases=cases, size=size, seed=100)
     zoo = [_source(out, task, cases, size, source_epochs, say) for task in SOURCES]
     say("ranking the sources by AC-Corr after one optimiser step")
-    ranking = rank(data=target, model=MODEL, weights=zoo)
+    ranking = rank(data=target, model=MODEL, weights=zoo, measures=("ac-corr", "knn", "linear-probe"))
     first = ranking.candidates[0]
     if first.paper is None:
         raise UserError(f"no source has a score: {first.refused}")

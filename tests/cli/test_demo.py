@@ -11,6 +11,7 @@ import pytest
 from acnorm.cli.main import main
 from acnorm.demo import DemoResult
 from acnorm.ranking.rank import Candidate, Ranking
+from acnorm.ranking.result import Score
 from acnorm.training.finetune import Result
 
 INTERVAL = {"value": 0.8, "low": 0.7, "high": 0.9}
@@ -26,7 +27,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, bool]]:
         say("making phantoms")
         metrics = {"resampled": "cases", "splits": {"test": {"cases": 5, "metrics": {"accuracy": INTERVAL}}}}
         runs = {name: Result(out / name, metrics) for name in ("vanilla", "acnorm")}
-        ranking = Ranking((Candidate("grade.pth", 9.0, 0.1, 0.3, 0.01),), "one optimiser step", ("grade.pth",))
+        candidate = Candidate("grade.pth", scores={"ac-corr": Score(9.0, 8.8, 9.2, place=1)})
+        ranking = Ranking((candidate,), "one optimiser step", ("grade.pth",))
         return DemoResult(ranking, runs, out / "report.html")
 
     monkeypatch.setattr("acnorm.demo.run_demo", run_demo)
@@ -40,7 +42,7 @@ def test_steps_tables_and_path_are_printed(
     lines = capsys.readouterr().out.splitlines()
     assert made == [(tmp_path, False)]
     assert lines[0] == "· making phantoms"
-    assert any(line.startswith("grade.pth") and "9.000 ± 0.100" in line for line in lines)
+    assert any(line.split() == ["ac-corr", "grade.pth", "9.000", "8.800", "to", "9.200"] for line in lines)
     assert any(line.split()[-2:] == ["vanilla", "acnorm"] for line in lines)
     assert any(line.startswith("accuracy") and line.count("0.800 [0.700, 0.900]") == 2 for line in lines)
     assert "not evidence for either method" in lines[-3]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from acnorm.cli.main import main as acnorm
 from acnorm.cli.rank import as_text, main
 from acnorm.ranking.rank import Candidate, Ranking, rank
+from acnorm.ranking.result import Score
 from tiny_runs import NETWORK, checkpoint, eyes
 
 
@@ -25,26 +28,39 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def flags(zoo: Path, *more: str) -> list[str]:
     weights = [str(zoo / "a.pth"), str(zoo / "b.pth")]
-    return ["--data", str(zoo / "eyes.npz"), "--model", NETWORK, "--weights", *weights, "--probe-seeds", "2", *more]
+    usual = ["--probe-seeds", "2", "--measures", "ac-corr,knn"]
+    return ["--data", str(zoo / "eyes.npz"), "--model", NETWORK, "--weights", *weights, *usual, *more]
 
 
 def scored(name: str, paper: float, deviation: float = 0.1) -> Candidate:
-    return Candidate(name, paper, deviation, paper / 30, 0.01, seconds=2.04)
+    score = Score(paper, paper - 2 * deviation, paper + 2 * deviation, place=1, tied=True)
+    return Candidate(name, paper, deviation, paper / 30, 0.01, seconds=2.04, size=64, scores={"ac-corr": score})
 
 
 def test_the_printed_ranking_is_that_of_python(zoo: Path, capsys: pytest.CaptureFixture[str]):
     weights = [zoo / "a.pth", zoo / "b.pth"]
-    ranking = rank(data=zoo / "eyes.npz", model=NETWORK, weights=weights, probe_seeds=2, probe_epochs=1, seed=3)
+    settings = {"measures": ["ac-corr", "knn"], "probe_seeds": 2, "probe_epochs": 1, "seed": 3}
+    ranking = rank(data=zoo / "eyes.npz", model=NETWORK, weights=weights, **settings)
     assert main(flags(zoo, "--probe-epochs", "1", "--seed", "3", "--json")) == 0
     told = json.loads(capsys.readouterr().out)
-    without_times = [{**item, "seconds": None} for item in told["candidates"]]
-    assert without_times == [{**item, "seconds": None} for item in ranking.to_dict()["candidates"]]
-    assert (told["protocol"], told["tied"]) == (ranking.protocol, list(ranking.tied))
+    assert without_times(told) == without_times(json.loads(json.dumps(ranking.to_dict())))
     assert main(flags(zoo, "--probe-epochs", "1", "--seed", "3")) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["candidate", "loaded", "features", "ac-corr", "knn", "time"]
     assert [line.split()[0] for line in lines[1:3]] == [item.weights for item in ranking.candidates]
-    assert f"{ranking.candidates[0].paper:.3f} ± {ranking.candidates[0].paper_deviation:.3f}" in lines[1]
-    assert lines[3].startswith("Probe: 1 epoch of SGD")
+    assert re.split(r"\s{2,}", lines[3])[:3] == ["random initialisation", "0 %", "8"]
+    first = ranking.candidates[0]
+    assert f"ac-corr  {first.weights}" in lines[6]
+    assert f"{first.paper:.3f} ({first.per_channel:.4f} a channel)" in lines[6]
+    assert any(line.startswith("Probe: 1 epoch of SGD") for line in lines)
+    assert lines[-1] == ranking.advice
+
+
+def without_times(told: dict) -> dict:
+    for item in (*told["candidates"], *told["baselines"]):
+        for part in (item, *item["scores"].values()):
+            part["seconds"] = None
+    return told
 
 
 def test_other_settings_reach_the_ranking(zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -70,26 +86,108 @@ def test_bad_input_is_one_line_and_exit_code_2(zoo: Path, capsys: pytest.Capture
     assert told.out == ""
 
 
-@pytest.mark.parametrize(
-    ("candidates", "tied", "advice"),
-    [
-        ([scored("a", 9), scored("b", 5)], ("a",), "Highest AC-Corr: a. The score is the paper's; how well it foretells the fine-tuned result is not established, so fine-tune the next one too if you can."),
-        ([scored("a", 9), scored("b", 8.99), scored("c", 1)], ("a", "b"), "AC-Corr cannot tell a, b apart: fine-tune these and compare."),
-        ([scored("a", 9)], ("a",), "One candidate: nothing to compare its score with."),
-        ([Candidate("a", refused="untrained")], (), "No candidate has a score."),
-    ],
-    ids=["one ahead", "tied", "alone", "none"],
-)  # fmt: skip
-def test_the_advice_says_what_the_scores_allow(candidates: list[Candidate], tied: tuple[str, ...], advice: str):
-    assert as_text(Ranking(tuple(candidates), "one optimiser step", tied)).splitlines()[-1] == advice
-
-
-def test_a_candidate_without_score_is_listed_with_the_reason():
-    ranking = Ranking(
-        (scored("good.pth", 9), Candidate("fresh.pth", refused="it looks untrained")), "two steps", ("good.pth",)
+def test_the_tables_and_what_they_do_not_say():
+    """Places, ties, scores with intervals, what cannot be compared, reasons once each, and agreement."""
+    knn = [
+        Score(0.8, 0.7, 0.9, place=1, tied=True),
+        Score(0.79, 0.69, 0.88, place=2, tied=True),
+        Score(0.6, 0.5, 0.7, place=3),
+    ]
+    logme = [Score(-0.001, -0.002, 0.0), Score(-0.5, None, None), Score(reason="the features hold NaN. See there.")]
+    names = ("a.pth", "b.pth", "c.pth")
+    candidates = tuple(
+        Candidate(
+            name,
+            seconds=2.04,
+            size=64,
+            loaded=0.95,
+            model="tiny",
+            scores={"knn": one, "logme": other, "leep": Score(reason="no head")},
+        )
+        for name, one, other in zip(names, knn, logme, strict=True)
     )
+    random = Candidate(
+        "random initialisation",
+        size=64,
+        loaded=0.0,
+        model="tiny",
+        scores={
+            "knn": Score(0.55, 0.5, 0.6),
+            "logme": Score(reason="the features hold NaN. See there."),
+            "leep": Score(reason="no head"),
+        },
+    )
+    ranking = Ranking(
+        candidates,
+        "one optimiser step",
+        ("a.pth", "b.pth"),
+        by="knn",
+        baselines=(random,),
+        incomparable={"logme": "features of different sizes (8, 64)"},
+        agreement={("knn", "leep"): 0.333, ("logme", "leep"): 1.0},
+        cases=40,
+        patients=31,
+        advice="Do this.",
+    )
+    assert as_text(ranking).splitlines() == [
+        "candidate              loaded  features  knn  logme  leep  time",
+        "a.pth                  95 %    64        1=   -      none  2.0 s",
+        "b.pth                  95 %    64        2=   -      none  2.0 s",
+        "c.pth                  95 %    64        3    none   none  2.0 s",
+        "random initialisation  0 %     64                          0.0 s",
+        "",
+        "measure  candidate                    score     95 % interval",
+        "knn      a.pth                        0.800     0.700 to 0.900",
+        "knn      b.pth                        0.790     0.690 to 0.880",
+        "knn      c.pth                        0.600     0.500 to 0.700",
+        "knn      random initialisation, tiny  0.550     0.500 to 0.600",
+        "logme    a.pth                        -1.0e-03  -2.0e-03 to 0.000",
+        "logme    b.pth                        -0.500",
+        "logme    c.pth                        none",
+        "logme    random initialisation, tiny  none",
+        "leep     a.pth                        none",
+        "leep     b.pth                        none",
+        "leep     c.pth                        none",
+        "leep     random initialisation, tiny  none",
+        "",
+        "Places: 1 is the highest; = cannot be told from it. Measured on 40 training cases of 31 patients.",
+        "logme: no places, its scores cannot be compared over features of different sizes (8, 64)",
+        "logme: none for c.pth, random initialisation: the features hold NaN",
+        "leep: none for a.pth, b.pth, c.pth, random initialisation: no head",
+        "Agreement with knn on the order of candidates (Kendall's τ): leep 0.33",
+        "Do this.",
+    ]
+
+
+def test_networks_are_told_where_there_are_several():
+    ranking = Ranking((scored("a", 9), replace(scored("b", 8), model="other")), "two steps", ("a",))
     lines = as_text(ranking).splitlines()
-    assert re.split(r"\s{2,}", lines[1]) == ["good.pth", "100 %", "9.000 ± 0.100", "0.3000 ± 0.0100", "2.0 s"]
-    assert lines[2].split() == ["fresh.pth", "no", "score"]
-    assert lines[3] == "Probe: two steps; ± is the standard deviation over probe seeds."
-    assert lines[4] == "fresh.pth: no score, it looks untrained"
+    assert lines[0].split() == ["candidate", "model", "loaded", "features", "ac-corr", "time"]
+    assert "Probe: two steps." in lines
+    assert "Intervals of ac-corr are two standard deviations over probe seeds." in lines
+    assert re.split(r"\s{2,}", lines[5]) == ["ac-corr", "a", "9.000 (0.3000 a channel)", "8.800 to 9.200"]
+
+
+def test_a_csv_file_has_a_row_for_each_candidate_and_measure(
+    zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(flags(zoo, "--csv", str(tmp_path / "new/scores.csv"), "--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    table = pd.read_csv(tmp_path / "new/scores.csv")
+    assert len(table) == 3 * 2
+    row = table[(table.weights == told["candidates"][0]["weights"]) & (table.measure == "knn")].iloc[0]
+    assert row["value"] == pytest.approx(told["candidates"][0]["scores"]["knn"]["value"])
+    assert (row["features"], row["model"]) == (8, NETWORK)
+
+
+def test_a_csv_file_must_be_one_and_can_be_written(zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert acnorm(["rank", *flags(zoo, "--csv", str(tmp_path / "scores.txt"))]) == 2
+    assert re.fullmatch(r"acnorm: --csv .*scores\.txt: must end in \.csv\.\n", capsys.readouterr().err)
+    assert acnorm(["rank", *flags(zoo, "--csv", "/proc/none/scores.csv")]) == 2
+    assert re.fullmatch(r"acnorm: /proc/none/scores\.csv: cannot be written .*\n", capsys.readouterr().err)
+
+
+def test_features_are_kept_where_asked(zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for cached in (False, True):
+        assert main(flags(zoo, "--cache", str(tmp_path), "--json")) == 0
+        assert all(item["cached"] is cached for item in json.loads(capsys.readouterr().out)["candidates"])

@@ -138,3 +138,13 @@ def test_scoring_changes_nothing():
 def test_a_plain_network_is_refused(model: nn.Module):
     with pytest.raises(ValueError, match=r"^the model holds no AC-Norm layer; convert it before the probe\.$"):
         ac_corr(model)
+
+
+def test_layers_by_pattern_are_scored_alone():
+    model = move(convert(trained(dtype=torch.float64)))
+    alone = {name: ac_corr(model, name).paper for name in acnorm_layers(model)}
+    assert len(set(alone.values())) == len(alone) > 1
+    assert ac_corr(model, "*").paper == pytest.approx(sum(alone.values()) / len(alone))
+    assert ac_corr(model, "bn[12]").paper == pytest.approx((alone["bn1"] + alone["bn2"]) / 2)
+    with pytest.raises(ValueError, match=r"^no AC-Norm layer matches 'bn9'; there are bn1, "):
+        ac_corr(model, "bn9")

@@ -82,6 +82,17 @@ def test_epochs_by_hand_on_the_cases_asked_for():
     assert difference(probed, reference) < 1e-10
 
 
+def test_steps_are_the_first_of_the_epochs():
+    data, probed, reference = Images(70), network(), network()
+    probe(probed, "head", data, seed=3, steps=3)
+    asked = data.asked
+    assert [epoch for epoch, _ in asked] == [0] * 70 + [1] * 64
+    for rows in (asked[:64], asked[64:70], asked[70:]):
+        indices = [index for _, index in rows]
+        step_by_hand(reference, data.images[indices], data.labels[indices])
+    assert difference(probed, reference) < 1e-10
+
+
 def test_a_head_is_known_by_its_whole_name():
     class TwoHeads(ToyNet):
         def __init__(self) -> None:
@@ -110,6 +121,8 @@ def test_a_head_is_known_by_its_whole_name():
         (65, {}, [65]),
         (130, {"epochs": 1}, [64, 64, 2]),
         (129, {"epochs": 2}, [64, 65, 64, 65]),
+        (130, {"steps": 2}, [64, 64]),
+        (130, {"steps": 5}, [64, 64, 2, 64, 64]),
     ],
 )
 def test_batches_of_64_one_step_or_whole_epochs(cases: int, settings: dict[str, int], steps: list[int]):

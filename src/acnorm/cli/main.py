@@ -17,6 +17,7 @@ VERBS = {
     "models": "list the networks by name, with their norm layers and sizes",
     "rank": "score which of several checkpoints to fine-tune",
     "pretrain": "make a source checkpoint from images, with or without labels",
+    "measures": "list the transferability measures of rank: what each asks and needs",
     "tasks": "list the named tasks and the settings that each begins with",
     "methods": "list the fine-tuning methods: what each does, its paper, its cost, and when to use it",
     "finetune": "fine-tune a pretrained network; writes a run folder with a report",

@@ -84,9 +84,11 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
             image = self.preprocessing.normalise(self.augment(image[..., at], draw))
         else:
             image = self.preprocessing.normalise(image).movedim(-1, 0)
-        return {"image": image, "label": self._label(self.cases[index]), "index": torch.tensor(index)}
+        return {"image": image, "label": self.label(index), "index": torch.tensor(index)}
 
-    def _label(self, case: Case) -> Tensor:
+    def label(self, index: int) -> Tensor:
+        """The class of one case, or 0 and 1 for each class where a case may show several."""
+        case = self.cases[index]
         if self.several is None:
             return torch.tensor(case.label)
         label = torch.zeros(self.several)

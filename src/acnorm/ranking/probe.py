@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
+from itertools import count, islice
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from acnorm.data.batches import EpochBatches
-from acnorm.data.dataset import CaseDataset
+from acnorm.data.dataset import CaseDataset, Key
 from acnorm.errors import RunError
 
 LEARNING_RATE = 0.01
@@ -18,8 +19,16 @@ HEAD_RATE = 10.0
 BATCH_SIZE = 64
 
 
-def probe(network: nn.Module, head: str, train: CaseDataset, *, seed: int, epochs: int | None = None) -> None:
-    """Train a network in place for one optimiser step, or for whole epochs.
+def probe(
+    network: nn.Module,
+    head: str,
+    train: CaseDataset,
+    *,
+    seed: int,
+    steps: int | None = None,
+    epochs: int | None = None,
+) -> None:
+    """Train a network in place for one optimiser step, for some, or for whole epochs.
 
     The protocol is fixed, because scores of different protocols cannot be compared: plain SGD without momentum or
     decay, learning rate 0.01 and 0.1 for the head, batches of 64 in an order drawn from the seed, images without
@@ -31,7 +40,8 @@ def probe(network: nn.Module, head: str, train: CaseDataset, *, seed: int, epoch
         head: name of the head.
         train: training cases.
         seed: of the order.
-        epochs: whole epochs in place of one step.
+        steps: optimiser steps, over as many epochs as they take; one where neither is given.
+        epochs: whole epochs in the place of steps.
 
     Raises:
         RunError: the loss is not finite.
@@ -48,19 +58,26 @@ def probe(network: nn.Module, head: str, train: CaseDataset, *, seed: int, epoch
     device = next(network.parameters()).device
     batches = EpochBatches(len(train), BATCH_SIZE, seed=seed)
     network.train()
-    for epoch in range(epochs or 1):
+    for keys in islice(_all_epochs(batches, epochs), None if epochs else steps or 1):
+        _step(network, optimizer, [train[key] for key in keys], device)
+
+
+def _all_epochs(batches: EpochBatches, epochs: int | None) -> Iterator[list[Key]]:
+    for epoch in count() if epochs is None else range(epochs):
         batches.set_epoch(epoch)
-        for keys in islice(batches, None if epochs else 1):
-            items = [train[key] for key in keys]
-            images = torch.stack([item["image"] for item in items]).to(device)
-            labels = torch.stack([item["label"] for item in items]).to(device)
-            logits = network(images)
-            several = labels.shape == logits.shape
-            loss = (functional.binary_cross_entropy_with_logits if several else functional.cross_entropy)(
-                logits, labels
-            )
-            if not torch.isfinite(loss):
-                raise RunError("the probe's loss is not finite; look at the images with acnorm check.")
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+        yield from batches
+
+
+def _step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, items: list[dict[str, Tensor]], device: torch.device
+) -> None:
+    images = torch.stack([item["image"] for item in items]).to(device)
+    labels = torch.stack([item["label"] for item in items]).to(device)
+    logits = network(images)
+    several = labels.shape == logits.shape
+    loss = (functional.binary_cross_entropy_with_logits if several else functional.cross_entropy)(logits, labels)
+    if not torch.isfinite(loss):
+        raise RunError("the probe's loss is not finite; look at the images with acnorm check.")
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()

@@ -2,93 +2,70 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
-from acnorm.checkpoints.load import MINIMUM_SHARE, LoadReport, load_checkpoint
-from acnorm.core.convert import ConversionError, acnorm_layers, convert
-from acnorm.data.loading import PreparedData, load_data
+from acnorm.checkpoints.load import MINIMUM_SHARE
+from acnorm.data.loading import load_data
 from acnorm.errors import UserError
-from acnorm.models.sources import Network, build_network, find_source
-from acnorm.ranking.ac_corr import ACCorr, ac_corr
-from acnorm.ranking.probe import probe
+from acnorm.models.sources import find_source
+from acnorm.ranking.advice import advice
+from acnorm.ranking.agreement import agreement
+from acnorm.ranking.measures import MEASURES, Measure
+from acnorm.ranking.placing import beyond_probes, incomparable, placed
+from acnorm.ranking.resampling import differs
+from acnorm.ranking.result import Candidate as Candidate
+from acnorm.ranking.result import Ranking as Ranking
+from acnorm.ranking.scoring import Found, Task
 
-# Below this spread (standard deviation) of a layer's source ratios, its channels can hardly be told apart.
-LEAST_SPREAD = 1e-3
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One candidate's scores, each a mean over probe seeds with its standard deviation; or why it has none.
-
-    loaded: share of the network's parameters outside the head that came from the file.
-    """
-
-    weights: str
-    paper: float | None = None
-    paper_deviation: float | None = None
-    per_channel: float | None = None
-    per_channel_deviation: float | None = None
-    seconds: float = 0.0
-    loaded: float = 1.0
-    refused: str | None = None
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Candidates by the paper's score, highest first; those without a score last.
-
-    protocol: the probe in words. tied: candidates that cannot be told from the first, its own weights included.
-    """
-
-    candidates: tuple[Candidate, ...]
-    protocol: str
-    tied: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+# Those with the most evidence for them, in the order in which they decide.
+DEFAULT = ("knn", "linear-probe", "logme", "leep", "nce", "shrunk-h-score", "ac-corr", "affine-drift")
 
 
 def rank(
     *,
     data: Path | str,
-    model: str,
+    model: Sequence[str] | str,
     weights: Sequence[Path | str] | Path | str,
+    measures: Sequence[str] | str = DEFAULT,
     format: str | None = None,
     splits: Path | str | None = None,
     image_size: int | None = None,
+    probe_steps: int | None = None,
     probe_epochs: int | None = None,
     probe_seeds: int = 5,
+    layers: str | None = None,
     seed: int = 0,
     minimum_share: float = MINIMUM_SHARE,
+    cache: Path | str | None = None,
 ) -> Ranking:
-    """Score candidates by AC-Corr after one optimiser step (or some epochs) on the training cases.
+    """Score candidates on the training cases by transferability measures; the validation and test cases are not used.
 
-    Every candidate is probed with the same heads and the same batches, once a probe seed. A source without a
-    trained affine (random initialisation) would score the maximum and is refused a score. The validation and test
-    cases are not used.
+    One pass over the cases in eval mode gives the features of a candidate, on which most measures are computed, each
+    with an interval over patients. AC-Corr and affine drift are read after a probe of one optimiser step (or more), the
+    same heads and batches for every candidate. Each network with random weights is scored as well.
 
     Args:
         data: as for ``finetune``.
-        model: the network that all candidates are for.
+        model: the network that all candidates are for, or one for each.
         weights: candidate checkpoints, each a different file; or one.
+        measures: names of ``MEASURES``, or "all"; the first decides.
         format: of the data.
         splits: file with the split of each case.
         image_size: in pixels.
-        probe_epochs: whole epochs in place of one step.
+        probe_steps: optimiser steps of the probe; one where not given.
+        probe_epochs: whole epochs in the place of steps.
         probe_seeds: probes a candidate.
-        seed: first of the probe seeds, and of the splits.
+        layers: names of the norm layers that AC-Corr and affine drift look at, as a pattern ("layer4*").
+        seed: of the splits, the draws of patients, the random weights, and first of the probe seeds.
         minimum_share: least share of the parameters, and of what the file holds, that must load.
+        cache: folder in which features are kept, by the content of all that they depend on.
 
     Raises:
-        UserError: data, model or a checkpoint that cannot be used.
+        UserError: data, model, measure or a checkpoint that cannot be used.
 
     Examples:
         >>> rank(data="eyes.npz", model="cifar/resnet20", weights=[])
@@ -97,90 +74,131 @@ def rank(
         acnorm.errors.UserError: --weights: give the candidate checkpoints, one or more.
     """
     names = [str(file) for file in ([weights] if isinstance(weights, str | Path) else weights)]
-    _check(names, probe_epochs, probe_seeds)
+    models = [model] if isinstance(model, str) else list(model)
+    _check(names, models, {"steps": probe_steps, "epochs": probe_epochs, "seeds": probe_seeds})
+    chosen = chosen_measures(measures)
+    models = models * len(names) if len(models) == 1 else models
     loaded = load_data(
         data,
         format=format,
         splits_file=None if splits is None else Path(splits),
         image_size=image_size,
-        usual_statistics=find_source(model).statistics,
+        usual_statistics=find_source(models[0]).statistics,
         seed=seed,
     )
-    for name in names:  # all of them before the first probe: a bad file is told at once
-        _load(_network(model, loaded, seed), name, minimum_share)
-    seeds = range(seed, seed + probe_seeds)
-    candidates = [_score(name, model, loaded, seeds, probe_epochs, minimum_share) for name in names]
-    candidates.sort(key=lambda candidate: -np.inf if candidate.paper is None else candidate.paper, reverse=True)
-    length = "one optimiser step" if probe_epochs is None else f"{probe_epochs} epoch{'s' * (probe_epochs > 1)}"
-    protocol = f"{length} of SGD at 0.01 (head 0.1), batches of 64, {probe_seeds} probe seeds"
-    return Ranking(tuple(candidates), protocol, _tied(candidates))
+    task = Task(
+        loaded,
+        chosen,
+        seed,
+        minimum_share,
+        None if cache is None else Path(cache),
+        range(seed, seed + probe_seeds),
+        {"steps": probe_steps, "epochs": probe_epochs, "layers": layers},
+    )
+    for name, each in zip(names, models, strict=True):  # all of them before the first pass: a bad file is told at once
+        task.network(each, name, seed)
+    found = [task.found(each, name) for name, each in zip(names, models, strict=True)]
+    baselines = {each: task.found(each, None) for each in dict.fromkeys(models)}
+    return _ranking(task, found, baselines, _protocol(probe_steps, probe_epochs, probe_seeds, layers))
 
 
-def _score(
-    name: str, model: str, data: PreparedData, seeds: range, epochs: int | None, minimum_share: float
-) -> Candidate:
-    start = time.perf_counter()
-    scores: list[ACCorr] = []
-    for seed in seeds:
-        network = _network(model, data, seed)
-        report = _load(network, name, minimum_share)
-        try:
-            module = convert(network.module, report.trained_norms)
-        except ConversionError as error:
-            return Candidate(name, refused=str(error))
-        spread = float(
-            np.median([float(layer.ratios()[1].std(correction=0)) for layer in acnorm_layers(module).values()])
+def chosen_measures(names: Sequence[str] | str) -> tuple[Measure, ...]:
+    """Return the measures of these names, or of "all", in their order.
+
+    Raises:
+        UserError: an unknown name or one given twice.
+
+    Examples:
+        >>> [measure.name for measure in chosen_measures("logme,knn")]
+        ['logme', 'knn']
+    """
+    if isinstance(names, str):
+        names = list(MEASURES) if names == "all" else names.split(",")
+    for name in names:
+        if name not in MEASURES:
+            raise UserError(f"--measures: {name!r} is none; there are {', '.join(MEASURES)}, or all.")
+        if list(names).count(name) > 1:
+            raise UserError(f"--measures: {name} is given twice; give each once, the one that decides first.")
+    if not names:
+        raise UserError("--measures: give one or more (acnorm measures).")
+    deciding = list(DEFAULT) if len(names) == len(MEASURES) else []
+    return tuple(MEASURES[name] for name in dict.fromkeys([*deciding, *names]))
+
+
+def _ranking(task: Task, found: list[Found], baselines: Mapping[str, Found], protocol: str) -> Ranking:
+    reasons: dict[str, str] = {}
+    for measure in task.measures:
+        name = measure.name
+        sizes = {
+            item.candidate.weights: _size(item.candidate, measure)
+            for item in found
+            if item.scores[name].value is not None
+        }
+        reason = None if measure.comparable else incomparable(sizes)
+        if reason is not None:
+            reasons[name] = reason
+            continue
+        done = placed(
+            [item.results.get(name) for item in found],
+            [item.scores[name] for item in found],
+            [baselines[item.candidate.model].results.get(name) for item in found],
+            beyond_probes if measure.of_network else differs,
         )
-        if spread < LEAST_SPREAD:
-            reason = f"its affine ratios hardly differ (median spread {spread:.1e}): it looks untrained"
-            return Candidate(name, refused=reason)
-        probe(module, network.head, data.train, seed=seed, epochs=epochs)
-        scores.append(ac_corr(module))
-    paper = np.array([score.paper for score in scores])
-    channel = np.array([score.per_channel for score in scores])
-    several = int(len(scores) > 1)
-    return Candidate(
-        name,
-        paper=float(paper.mean()),
-        paper_deviation=float(paper.std(ddof=several)),
-        per_channel=float(channel.mean()),
-        per_channel_deviation=float(channel.std(ddof=several)),
-        seconds=time.perf_counter() - start,
-        loaded=report.parameter_share,
+        for item, score in zip(found, done, strict=True):
+            item.scores[name] = score
+    by = task.measures[0].name
+    if by not in reasons:
+        found = sorted(found, key=lambda item: _height(item, by), reverse=True)
+    candidates = _candidates(found)
+    tied = tuple(item.weights for item in candidates if item.scores[by].tied)
+    columns = {
+        name: [item.scores[name].value for item in candidates] for name in candidates[0].scores if name not in reasons
+    }
+    known = task.data.collection.patients_known
+    return Ranking(
+        candidates,
+        protocol,
+        tied,
+        by=by,
+        baselines=_candidates(baselines.values()),
+        incomparable=reasons,
+        agreement=agreement(columns),
+        cases=len(task.data.train),
+        patients=len(set(task.groups)) if known else None,
+        advice=advice(candidates, tied, by, reasons.get(by)),
     )
 
 
-def _tied(candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    """Those whose score lies within two standard deviations (of the difference over probe seeds) of the first."""
-    scored = [candidate for candidate in candidates if candidate.paper is not None]
-    if not scored:
-        return ()
-    first = scored[0]
-
-    def near(other: Candidate) -> bool:
-        spread = np.hypot(first.paper_deviation or 0.0, other.paper_deviation or 0.0)
-        return bool((first.paper or 0.0) - (other.paper or 0.0) <= 2 * spread)
-
-    return tuple(candidate.weights for candidate in scored if candidate is first or near(candidate))
+def _candidates(found: Iterable[Found]) -> tuple[Candidate, ...]:
+    return tuple(replace(item.candidate, scores=item.scores) for item in found)
 
 
-def _network(model: str, data: PreparedData, seed: int) -> Network:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        prepare, classes = data.preprocessing, len(data.collection.classes)
-        return build_network(model, classes=classes, channels=prepare.channels, dimensions=prepare.dimensions)
+def _height(found: Found, by: str) -> float:
+    value = found.scores[by].value
+    return -np.inf if value is None else value
 
 
-def _load(network: Network, name: str, minimum_share: float) -> LoadReport:
-    return load_checkpoint(network.module, name, head=network.head, stem=network.stem, minimum_share=minimum_share)
+def _size(candidate: Candidate, measure: Measure) -> int | str:
+    return candidate.model if measure.of_network else candidate.size or 0
 
 
-def _check(names: Sequence[str], probe_epochs: int | None, probe_seeds: int) -> None:
+def _protocol(steps: int | None, epochs: int | None, seeds: int, layers: str | None) -> str:
+    count, unit = (epochs, "epoch") if epochs is not None else (steps or 1, "optimiser step")
+    length = "one optimiser step" if epochs is None and count == 1 else f"{count} {unit}{'s' * (count > 1)}"
+    looked = "" if layers is None else f", layers {layers}"
+    return f"{length} of SGD at 0.01 (head 0.1), batches of 64, {seeds} probe seeds{looked}"
+
+
+def _check(names: Sequence[str], models: Sequence[str], probe: Mapping[str, int | None]) -> None:
     if not names:
         raise UserError("--weights: give the candidate checkpoints, one or more.")
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise UserError(f"--weights: {doubles[0]} is given twice; give each candidate once.")
-    for flag, value in (("--probe-epochs", probe_epochs), ("--probe-seeds", probe_seeds)):
+    if len(models) not in (1, len(names)):
+        raise UserError(f"--model: {len(models)} are given for {len(names)} checkpoints; give one, or one for each.")
+    for flag, value in probe.items():
         if value is not None and value < 1:
-            raise UserError(f"{flag} is {value}, must be 1 or more.")
+            raise UserError(f"--probe-{flag} is {value}, must be 1 or more.")
+    if probe["steps"] is not None and probe["epochs"] is not None:
+        raise UserError("--probe-steps and --probe-epochs are both given; give one of them.")

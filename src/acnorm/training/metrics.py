@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from acnorm.data.case import Case
+from acnorm.ranking.auc import macro_auc
 
 METRICS = (
     "macro_auc",
@@ -78,7 +78,7 @@ def classification_metrics(
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(float)
     truth = np.eye(classes)[labels]
     metrics = {
-        "macro_auc": _macro_auc(truth, probabilities),
+        "macro_auc": macro_auc(truth > 0, probabilities),
         "accuracy": float(confusion.trace() / confusion.sum()),
         "balanced_accuracy": _balanced_accuracy(confusion),
         "quadratic_kappa": _quadratic_kappa(confusion),
@@ -122,7 +122,7 @@ def multilabel_metrics(
     f1 = 2 * hits / np.maximum(truth.sum(axis=0) + found.sum(axis=0), 1)
     nothing = float("nan")
     return {
-        "macro_auc": _macro_auc(truth.astype(float), probabilities),
+        "macro_auc": macro_auc(truth, probabilities),
         "macro_average_precision": (
             float(_average_precisions(truth, probabilities)[present].mean()) if present.any() else nothing
         ),
@@ -201,17 +201,6 @@ def _interval(value: float, samples: NDArray[np.float64]) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def _macro_auc(truth: NDArray[np.float64], probabilities: NDArray[np.float64]) -> float:
-    positive = truth.sum(axis=0)
-    negative = len(truth) - positive
-    defined = (positive > 0) & (negative > 0)
-    if not defined.any():
-        return float("nan")
-    rank_sum = (rankdata(probabilities, axis=0) * truth).sum(axis=0)
-    above = rank_sum[defined] - positive[defined] * (positive[defined] + 1) / 2
-    return float((above / (positive[defined] * negative[defined])).mean())
-
-
 def _average_precisions(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of each class, Σ (recall_k − recall_{k−1}) precision_k over distinct thresholds; 0 of a class without cases."""
     found = np.zeros(truth.shape[1])
@@ -236,7 +225,7 @@ def area_under_curve(truth: Bool[NDArray[np.bool_], " case"], scores: Float[NDAr
         >>> area_under_curve(np.array([False, True, True]), np.array([0.1, 0.4, 0.1]))
         0.75
     """
-    return _macro_auc(truth[:, None].astype(float), scores[:, None].astype(np.float64))
+    return macro_auc(truth[:, None], scores[:, None].astype(np.float64))
 
 
 def _sensitivity_at(specificity: float, positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:

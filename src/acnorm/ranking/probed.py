@@ -1,0 +1,82 @@
+"""AC-Corr and affine drift of one candidate: probed once a seed, read off each probed network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from acnorm.core.convert import ConversionError, acnorm_layers, convert
+from acnorm.data.dataset import CaseDataset
+from acnorm.errors import UserError
+from acnorm.models.sources import Network
+from acnorm.ranking.ac_corr import ac_corr, chosen_layers
+from acnorm.ranking.affine_drift import affine_drift
+from acnorm.ranking.inputs import NotDefined
+from acnorm.ranking.probe import probe
+
+# Below this spread (standard deviation) of a layer's source ratios, its channels can hardly be told apart.
+LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Scores of one candidate, one a probe seed.
+
+    Examples:
+        >>> Probed((1.0, 3.0), (0.1, 0.3), (0.0, 0.0)).paper
+        (1.0, 3.0)
+    """
+
+    paper: tuple[float, ...]
+    per_channel: tuple[float, ...]
+    drift: tuple[float, ...]
+
+
+def probed(
+    network_of: Callable[[int], tuple[Network, Sequence[str] | None]],
+    train: CaseDataset,
+    seeds: range,
+    *,
+    steps: int | None = None,
+    epochs: int | None = None,
+    layers: str | None = None,
+) -> Probed:
+    """Probe a candidate once a seed and return what its layers then say.
+
+    Args:
+        network_of: gives, for a seed, the network with its weights loaded and the norm layers whose affine was.
+        train: training cases.
+        seeds: of the head and the order of cases.
+        steps: optimiser steps; one where neither is given.
+        epochs: whole epochs in the place of steps.
+        layers: only layers whose name matches this pattern, as in a shell.
+
+    Raises:
+        NotDefined: nothing was trained: the affine is constant over channels or hardly differs.
+        UserError: no layer matches the pattern.
+
+    Examples:
+        >>> probed.__name__
+        'probed'
+    """
+    scores, drifts = [], []
+    for seed in seeds:
+        network, trained = network_of(seed)
+        try:
+            module = convert(network.module, trained)
+        except ConversionError as error:
+            raise NotDefined(str(error)) from None
+        ratios = [layer.ratios()[1] for layer in acnorm_layers(module).values()]
+        spread = float(np.median([float(ratio.std(correction=0)) for ratio in ratios]))
+        if spread < LEAST_SPREAD:
+            raise NotDefined(f"its affine ratios hardly differ (median spread {spread:.1e}): it looks untrained")
+        try:
+            chosen_layers(module, layers)
+        except ValueError as error:
+            raise UserError(f"--layers: {error}") from None
+        probe(module, network.head, train, seed=seed, steps=steps, epochs=epochs)
+        scores.append(ac_corr(module, layers))
+        drifts.append(affine_drift(module, layers))
+    return Probed(tuple(score.paper for score in scores), tuple(score.per_channel for score in scores), tuple(drifts))
