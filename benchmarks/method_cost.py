@@ -8,7 +8,7 @@ fine-tuning, and the median over the turns is told with its quartiles, so that o
 of them. What is done once before the first step (DELTA's attention, Co-Tuning's relation) or once an epoch (auto-RGN's
 rates) is not part of a step. Methods that change from epoch to epoch are measured in their first and last. Memory is
 the peak of a step beyond what was there before it, counted as in layer_cost.py. Methods without weight decay of the
-optimiser need less of it, since that makes a copy of the gradients.
+optimiser need less: plain fine-tuning without it, in the 3D classifier, 0.75 too.
 """
 
 from __future__ import annotations
