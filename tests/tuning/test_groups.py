@@ -103,7 +103,8 @@ def test_parameters_that_never_learn_are_not_in_the_optimiser_and_all_others_onc
         method, setup = make_method(name), training.setup
         epochs = [method.frozen(setup, epoch) for epoch in range(8)]
         learning = {n: p for n, p in setup.parameters.items() if not all(n in frozen for frozen in epochs)}
-        assert set(listed) == {id(p) for p in learning.values()}
+        own = [] if training.module.penalty is None else training.module.penalty.parameters()
+        assert set(listed) == {id(p) for p in (*learning.values(), *own)}
 
 
 def test_rates_are_multiplied_and_the_fastest_of_the_encoder_comes_first():

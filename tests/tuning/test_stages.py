@@ -43,10 +43,17 @@ def test_children_of_a_network_of_ones_own_are_stages_with_their_norms():
 
 def test_a_network_in_a_wrapper_is_looked_into():
     inner = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 2, 3))
-    network = Network(
-        nn.ModuleDict({"features": inner, "fc": nn.Linear(2, 2)}), "", "", {}, "fc", None, find_source("a:b")
-    )
-    assert stages_of(network) == (("features.0", "features.1", "features.2"), ("features.3",))
+    body = {"features": inner, "pool": nn.AdaptiveAvgPool2d(1), "fc": nn.Linear(2, 2)}
+    network = Network(nn.ModuleDict(body), "", "", {}, "fc", None, find_source("a:b"))
+    assert stages_of(network) == (("features.0", "features.1", "features.2"), ("features.3", "pool"))
+    assert taps_of(network) == ("features.1", "features.3")
+
+
+def test_a_head_in_a_child_of_its_own_makes_no_stage():
+    body = {"features": nn.Conv2d(1, 2, 3), "classifier": nn.Sequential(nn.Dropout(), nn.Linear(2, 2))}
+    network = Network(nn.ModuleDict(body), "", "", {}, "classifier.1", None, find_source("a:b"))
+    assert stages_of(network) == (("features", "classifier.0"),)
+    assert taps_of(network) == ("features",)
 
 
 def test_what_a_network_tells_of_itself_are_its_stages():

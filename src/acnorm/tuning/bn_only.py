@@ -31,7 +31,7 @@ class BNOnly(Method):
 
     about: ClassVar[About] = About(
         "Frankle et al., ICLR 2021 (arXiv 2003.00152)",
-        "about 0.9",
+        "0.4 to 0.6",
         "very few images, or many tuned networks to store: little differs between them",
     )
     decides: ClassVar[frozenset[str]] = FROZEN

@@ -39,7 +39,7 @@ class BSS(Method):
 
     about: ClassVar[About] = About(
         "Chen et al., NeurIPS 2019 (Catastrophic forgetting meets negative transfer)",
-        "about 1.05",
+        "about 1",
         "few labelled images and a source that is partly wrong for them; batches of 8 and more",
     )
 

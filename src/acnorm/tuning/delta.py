@@ -47,7 +47,7 @@ class DELTA(Method):
 
     about: ClassVar[About] = About(
         "Li et al., ICLR 2019 (arXiv 1901.09229)",
-        "about 1.5",
+        "1.1 to 1.3",
         "a source whose features suit the target; few labelled images",
     )
     decides: ClassVar[frozenset[str]] = WEIGHTS

@@ -29,7 +29,7 @@ class Gradual(Method):
 
     about: ClassVar[About] = About(
         "Howard and Ruder, ACL 2018 (arXiv 1801.06146), section 3.3",
-        "0.4 rising to 1",
+        "0.2 to 0.5 at first, rising to 1",
         "a new head whose first gradients would spoil the features",
     )
     decides: ClassVar[frozenset[str]] = FROZEN

@@ -42,7 +42,7 @@ class L2SP(Method):
 
     about: ClassVar[About] = About(
         "Xuhong et al., ICML 2018 (arXiv 1802.01483), equation 3",
-        "about 1.05, more for small batches",
+        "1.1 to 1.5, the more the smaller the batches",
         "source and target are alike, and few labelled images overfit",
     )
     decides: ClassVar[frozenset[str]] = WEIGHTS

@@ -27,7 +27,7 @@ class LastK(Method):
 
     about: ClassVar[About] = About(
         "Yosinski et al., NeurIPS 2014 (arXiv 1411.1792)",
-        "0.5 to 1",
+        "0.6 to 0.8 for one stage",
         "few images, and early features that serve as they are",
     )
     decides: ClassVar[frozenset[str]] = FROZEN

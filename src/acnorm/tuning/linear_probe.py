@@ -23,7 +23,7 @@ class LinearProbe(Method):
 
     about: ClassVar[About] = About(
         "Alain and Bengio, ICLR workshop 2017 (arXiv 1610.01644)",
-        "about 0.4",
+        "about 0.2, of label maps 0.5",
         "to see what the features of the source are worth; very few images",
     )
     decides: ClassVar[frozenset[str]] = FROZEN

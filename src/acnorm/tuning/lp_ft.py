@@ -30,7 +30,7 @@ class LPFT(Method):
 
     about: ClassVar[About] = About(
         "Kumar et al., ICLR 2022 (arXiv 2202.10054)",
-        "0.4 in the first part, then 1",
+        "0.2 to 0.5 in the first part, then 1",
         "target images unlike the source's, or tests on images unlike those trained on",
     )
     decides: ClassVar[frozenset[str]] = FROZEN

@@ -38,7 +38,7 @@ class LwF(Method):
 
     about: ClassVar[About] = About(
         "Li and Hoiem, ECCV 2016 (arXiv 1606.09282), equation 2",
-        "about 1.4",
+        "about 1.2",
         "classes of the source that mean something for the target; needs the source's own head",
     )
     decides: ClassVar[frozenset[str]] = SOURCE_HEAD

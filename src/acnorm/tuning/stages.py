@@ -52,7 +52,7 @@ def taps_of(network: Network) -> tuple[str, ...]:
     if named:
         return tuple(part[-1] for part in named)
     parts = _children(network.module, network.head)
-    return _taps(network) or tuple(_with_parameters(network.module, part) for part in parts)
+    return _taps(network) or tuple(_with_parameters(network.module, part, network.head) for part in parts)
 
 
 def _prefix(network: Network) -> str:
@@ -65,23 +65,28 @@ def _named(network: Network) -> Stages:
         return ()
     whole = network.module.state_dict().keys() | dict(network.module.named_modules()).keys()
     stages = [[_prefix(network) + name for name in stage if name != "relu"] for stage in network.source.stages]
-    return tuple(tuple(name for name in stage if name in whole) for stage in stages)
+    held = [tuple(name for name in stage if name in whole) for stage in stages]
+    return tuple(stage for stage in held if stage)
 
 
 def _taps(network: Network) -> tuple[str, ...]:
     encoder: Any = network.module.get_submodule(_prefix(network).rstrip("."))
     info = getattr(encoder, "feature_info", ()) if network.source.tapped else ()
-    return tuple(f"{_prefix(network)}{stage['module']}" for stage in info)
+    there = dict(network.module.named_modules())
+    return tuple(name for name in (f"{_prefix(network)}{stage['module']}" for stage in info) if name in there)
 
 
 def _children(module: nn.Module, head: str, within: str = "") -> Stages:
-    """The children, gone into while there is only one with parameters outside the head."""
+    """The children, gone into where only one has parameters outside the head."""
     named = [(f"{within}{name}", child) for name, child in module.named_children() if f"{within}{name}" != head]
-    if len(named) == 1 and next(named[0][1].children(), None) is not None:
-        return _children(named[0][1], head, f"{named[0][0]}.")
+    holding = [(name, child) for name, child in named if _holds_parameters(child, name, head)]
+    if len(holding) == 1 and next(holding[0][1].children(), None) is not None:
+        (whole, child) = holding[0]
+        *first, last = _children(child, head, f"{whole}.")
+        return (*first, (*last, *(name for name, _ in named if name != whole)))
     parts: list[list[str]] = []
     for name, child in named:
-        follows = isinstance(child, _NORMS) or next(child.parameters(), None) is None
+        follows = isinstance(child, _NORMS) or not _holds_parameters(child, name, head)
         if parts and follows:
             parts[-1].append(name)
         else:
@@ -91,9 +96,14 @@ def _children(module: nn.Module, head: str, within: str = "") -> Stages:
     return tuple(map(tuple, parts))
 
 
-def _with_parameters(module: nn.Module, names: Sequence[str]) -> str:
-    """The last of some modules that has parameters."""
-    holding = [name for name in names if next(module.get_submodule(name).parameters(), None) is not None]
+def _holds_parameters(module: nn.Module, name: str, head: str) -> bool:
+    """Whether a module has parameters outside the head."""
+    return any(not inside(f"{name}.{own}", (head,)) for own, _ in module.named_parameters())
+
+
+def _with_parameters(module: nn.Module, names: Sequence[str], head: str) -> str:
+    """The last of some modules that has parameters outside the head."""
+    holding = [name for name in names if _holds_parameters(module.get_submodule(name), name, head)]
     return (holding or names)[-1]
 
 

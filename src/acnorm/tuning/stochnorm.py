@@ -43,7 +43,7 @@ class StochNormTuning(Method):
 
     about: ClassVar[About] = About(
         "Kou et al., NeurIPS 2020",
-        "about 1.3",
+        "1 to 1.1",
         "a supervised source and few labelled images; with self-supervised ones it was published to harm",
     )
     decides: ClassVar[frozenset[str]] = NORMS

@@ -28,7 +28,7 @@ class Surgical(Method):
 
     about: ClassVar[About] = About(
         "Lee et al., ICLR 2023 (arXiv 2210.11466)",
-        "0.5 to 0.9",
+        "0.4 to 0.6 for the first stage",
         "another scanner or staining, where the first stage alone has to change",
     )
     decides: ClassVar[frozenset[str]] = FROZEN
