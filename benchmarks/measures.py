@@ -246,8 +246,8 @@ def main() -> None:
         seconds, used = ranking(options.data)
         lines += [
             "",
-            f"`acnorm rank` of eight ResNet-18 checkpoints on IDRiD at 64 px, every measure: {seconds:.0f} s on the clock,",
-            f"{used:.0f} s of the processors (load average at the end {os.getloadavg()[0]:.1f}).",
+            "`acnorm rank` of eight ResNet-18 checkpoints on IDRiD at 64 px, every measure:",
+            f"{seconds:.0f} s on the clock, {used:.0f} s of the processors (load average at the end {os.getloadavg()[0]:.1f}).",
         ]
         print(*lines[-2:])
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
