@@ -247,7 +247,7 @@ def main() -> None:
         lines += [
             "",
             "`acnorm rank` of eight ResNet-18 checkpoints on IDRiD at 64 px, every measure:",
-            f"{seconds:.0f} s on the clock, {used:.0f} s of the processors (load average at the end {os.getloadavg()[0]:.1f}).",
+            f"{seconds:.0f} s on the clock, {used:.0f} s of processors (load average after {os.getloadavg()[0]:.1f}).",
         ]
         print(*lines[-2:])
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
