@@ -23,6 +23,13 @@ def test_principal_axes_keep_all_distances_and_are_scikit_learns(seed: int, case
     assert np.abs(axes) == pytest.approx(np.abs(expected), abs=1e-6)
 
 
+@pytest.mark.parametrize(("cases", "size"), [(20, 8), (8, 20)])
+def test_the_widest_axes_alone_are_those_of_all(cases: int, size: int):
+    features, _ = drawn(cases, size, 2)
+    assert np.abs(principal(features, 3)) == pytest.approx(np.abs(principal(features)[:, :3]), abs=1e-9)
+    assert principal(features, 50).shape == principal(features).shape
+
+
 def test_axes_without_a_spread_are_left_out():
     features = drawn(20, 3, 2)[0] @ np.random.default_rng(0).normal(size=(3, 50))
     assert principal(features).shape == (20, 3)

@@ -35,7 +35,7 @@ def gbc(features: NDArray[Any], labels: NDArray[Any], *, axes: int = AXES) -> fl
     """
     cases = checked(features, labels)
     refuse_lone(cases)
-    values = principal(cases.features)[:, :axes]
+    values = principal(cases.features, axes)
     means = Cases(values, cases.labels, cases.classes).means()
     squares = ((values - means[cases.labels]) ** 2).mean(axis=1)
     variances = (cases.truth.T @ squares) / cases.counts

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 _SAME = 1e-12  # relative to the largest value, what counts as no difference
 
@@ -130,7 +131,9 @@ def truth_of(labels: NDArray[Any]) -> Bool[NDArray[np.bool_], "case class"]:
     return truth
 
 
-def principal(features: Float[NDArray[np.float64], "case feature"]) -> Float[NDArray[np.float64], "case axis"]:
+def principal(
+    features: Float[NDArray[np.float64], "case feature"], most: int | None = None
+) -> Float[NDArray[np.float64], "case axis"]:
     """Return centred features along their principal axes, the widest first: all distances are kept.
 
     There are at most ``cases − 1`` axes with a spread; those without, to the accuracy of single precision, are left
@@ -139,6 +142,7 @@ def principal(features: Float[NDArray[np.float64], "case feature"]) -> Float[NDA
 
     Args:
         features: as they are, not all the same.
+        most: at most so many axes, the widest.
 
     Examples:
         >>> np.abs(principal(np.array([[0.0, 1.0, 5.0], [2.0, 1.0, 5.0]]))).round(6).tolist()
@@ -146,7 +150,9 @@ def principal(features: Float[NDArray[np.float64], "case feature"]) -> Float[NDA
     """
     centred = features - features.mean(axis=0)
     tall = centred.shape[0] > centred.shape[1]
-    squares, vectors = np.linalg.eigh(centred.T @ centred if tall else centred @ centred.T)
+    gram = centred.T @ centred if tall else centred @ centred.T
+    wanted = None if most is None or most >= len(gram) else (len(gram) - most, len(gram) - 1)
+    squares, vectors = eigh(gram, subset_by_index=wanted)
     kept = squares > squares[-1] * max(centred.shape) * np.finfo(np.float64).eps
     squares, vectors = squares[kept][::-1], vectors[:, kept][:, ::-1]
     return np.asarray(centred @ vectors if tall else vectors * np.sqrt(squares))

@@ -34,7 +34,7 @@ def parc(features: NDArray[Any], labels: NDArray[Any], *, axes: int = AXES) -> f
         True
     """
     cases = checked(features, labels)
-    reduced = principal(cases.features)[:, :axes]
+    reduced = principal(cases.features, axes)
     if reduced.shape[1] < 2:
         raise NotDefined("the features spread along one axis")
     if cases.counts.max() < 2:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acnorm.ranking.inputs import checked, principal, refuse_saturated
+from acnorm.ranking.inputs import checked, refuse_saturated
 
 EPS = 1e-4
 
@@ -33,17 +33,24 @@ def trans_rate(features: NDArray[Any], labels: NDArray[Any], *, eps: float = EPS
         True
     """
     cases = checked(features, labels)
-    axes = principal(cases.features)
-    refuse_saturated(axes.shape[1], len(axes))
-    axes = axes / np.sqrt((axes**2).sum(axis=1).mean())
-    whole = 0.5 * float(np.log1p((axes**2).mean(axis=0) / eps).sum())
+    centred = cases.features - cases.features.mean(axis=0)
+    squares = np.linalg.eigvalsh(_gram(centred))
+    count = int((squares > squares[-1] * max(centred.shape) * np.finfo(np.float64).eps).sum())
+    refuse_saturated(count, len(centred))
+    scale = squares.clip(0).sum() / len(centred)  # mean squared length
+    whole = 0.5 * float(np.log1p(squares.clip(0) / (len(centred) * scale * eps)).sum())
+    values = centred / np.sqrt(scale)
     within = sum(
-        count / len(axes) * _rate(axes[cases.labels == label], eps) for label, count in enumerate(cases.counts)
+        share / len(values) * _rate(values[cases.labels == label], eps) for label, share in enumerate(cases.counts)
     )
     return float(whole - within)
 
 
 def _rate(values: NDArray[np.float64], eps: float) -> float:
     """½ log det(I + Zᵀ Z / (n · eps)), on the smaller of the two Gram matrices."""
-    gram = values @ values.T if len(values) < values.shape[1] else values.T @ values
+    gram = _gram(values)
     return float(0.5 * np.linalg.slogdet(np.eye(len(gram)) + gram / (len(values) * eps))[1])
+
+
+def _gram(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values @ values.T if len(values) < values.shape[1] else values.T @ values
