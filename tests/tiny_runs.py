@@ -123,7 +123,7 @@ def flags(values: dict[str, Any]) -> list[str]:
 
 
 def cli(
-    *arguments: str, cwd: Path, timeout: float = 100, environment: dict[str, str] | None = None
+    *arguments: str, cwd: Path, timeout: float = 400, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, with warnings as errors of its own making only."""
     command = [sys.executable, "-m", "acnorm.cli.main", *arguments]

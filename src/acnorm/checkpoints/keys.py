@@ -55,7 +55,10 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
     wanted = set(wanted)
     best = _without_wrappers(_of_targets(state), wanted)
     for rename in (_of_resnet_children, _of_densenet_children, _of_dense_layers):
-        renamed = rename(best, wanted)
+        renamed = rename(best)
+        if renamed.keys() == best.keys() or len(renamed) < len(best):
+            continue
+        renamed = _without_wrappers(renamed, wanted)
         if len(wanted & renamed.keys()) > len(wanted & best.keys()):
             best = renamed
     return best
@@ -89,30 +92,28 @@ def _of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
     return renamed
 
 
-def _of_resnet_children(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
+def _of_resnet_children(state: Mapping[str, Value]) -> dict[str, Value]:
     """Names for the numbers of a ResNet's children, behind whatever prefix has not come off."""
     start = _common_start(state)
     renamed: dict[str, Value] = {}
     for name, value in state.items():
         number, dot, rest = name.removeprefix(start).partition(".")
         renamed[_CHILDREN[number] + dot + rest if dot and number in _CHILDREN else name] = value
-    return _without_wrappers(renamed, wanted) if len(renamed) == len(state) else dict(state)
+    return renamed
 
 
-def _of_densenet_children(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
+def _of_densenet_children(state: Mapping[str, Value]) -> dict[str, Value]:
     """`features` for the number of a DenseNet's first child."""
     start = _common_start(state) + "0."
-    renamed = {
+    return {
         f"features.{name.removeprefix(start)}" if name.startswith(start) else name: value
         for name, value in state.items()
     }
-    return _without_wrappers(renamed, wanted) if len(renamed) == len(state) else dict(state)
 
 
-def _of_dense_layers(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
+def _of_dense_layers(state: Mapping[str, Value]) -> dict[str, Value]:
     """MONAI keeps the parts of a DenseNet's layer under `layers`, torchvision and timm do not."""
-    renamed = {re.sub(r"(\.denselayer\d+\.)(layers\.)?", r"\1layers.", name): value for name, value in state.items()}
-    return _without_wrappers(renamed, wanted) if len(renamed) == len(state) else dict(state)
+    return {re.sub(r"(\.denselayer\d+\.)(layers\.)?", r"\1layers.", name): value for name, value in state.items()}
 
 
 def _common_start(state: Mapping[str, Value]) -> str:

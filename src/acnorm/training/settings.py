@@ -152,10 +152,8 @@ def _refuse_unknown(names: Iterable[str]) -> None:
 
 
 def _with_nearest(name: str, known: Sequence[str]) -> str:
-    begun = [key for key in known if key.startswith(name)]
+    begun = [key for key in known if key.startswith(name) or key.endswith(f".{name}")]
     near = begun or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not near:
-        near = [key for key in known if key.endswith(f".{name}")]
     return f"{name} (did you mean {near[0]}?)" if near else name
 
 
