@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +86,22 @@ class CheckpointFacts:
     guesses: tuple[Guess, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON, None for what is not finite."""
+        return cast(dict[str, Any], finite(asdict(self)))
+
+
+def finite(value: Any) -> Any:
+    """Return plain values with None for NaN and infinity, which JSON has not.
+
+    Examples:
+        >>> finite({"a": [1.0, float("nan")]})
+        {'a': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 Candidate = tuple[str, int, Callable[[int], tuple[nn.Module, str]]]
@@ -138,7 +153,8 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
 def _channels(kernels: Sequence[Tensor]) -> int | None:
     """What the first convolution takes: it alone has so few channels, and a file need not keep the order of layers."""
     wide = [int(kernel.shape[1]) for kernel in kernels if max(kernel.shape[2:]) > 1]
-    few = [count for count in wide if 1 < count <= FEW]  # 1 may be a convolution channel by channel
+    few = [count for count in wide if 1 < count <= FEW]
+    few += [1] if wide.count(1) == 1 else []  # several may be convolutions channel by channel
     return min(few, default=next(iter(wide or [int(kernel.shape[1]) for kernel in kernels]), None))
 
 
@@ -146,7 +162,7 @@ def _norms(state: Mapping[str, Tensor]) -> Norms:
     places = [
         name.removesuffix("weight")
         for name, value in state.items()
-        if name.endswith("weight") and value.ndim == 1 and f"{name.removesuffix('weight')}bias" in state
+        if name.endswith("weight") and value.ndim == 1 and value.numel() and _has_bias(state, name)
     ]
     gammas, spreads, constant = [], [], 0
     for place in places:
@@ -163,6 +179,11 @@ def _norms(state: Mapping[str, Tensor]) -> Norms:
         gamma=float(torch.tensor(gammas).median()) if gammas else None,
         ratio_spread=float(torch.tensor(spreads).median()) if spreads else None,
     )
+
+
+def _has_bias(state: Mapping[str, Tensor], weight: str) -> bool:
+    bias = state.get(f"{weight.removesuffix('weight')}bias")
+    return bias is not None and bias.shape == state[weight].shape
 
 
 def _possible(candidates: Iterable[Candidate], layout: Layout | None, dimensions: int | None) -> list[Candidate]:

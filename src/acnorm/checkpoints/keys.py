@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import TypeVar
 
 Value = TypeVar("Value")
+Names = dict[str, str]
 
 # What wrappers and training frameworks put before a network's own names.
 PREFIXES = (
@@ -30,7 +31,11 @@ PREFIXES = (
 )
 # Children of a ResNet and of a DenseNet, whose numbers nn.Sequential(*children) puts in the place of their names
 # (RadImageNet, lightly).
+_OF_RESNET, _OF_DENSENET = "4.0.conv1.weight", "0.denseblock1.denselayer1.norm1.weight"
 _CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4", "9": "fc"}
+# Words in what comes off that say which of two networks in a file to take: an average, not what it is an average of.
+_PREFERRED = {"ema", "teacher", "averaged"}
+_AVOIDED = {"momentum", "student", "target", "key", "k"}
 # Endings that stand for others, and those that are left out: the authors' AC-Norm keeps both affines in one layer.
 _ENDINGS = {"weight_target": "weight", "bias_target": "bias"}
 _LEFT_OUT = ("weight_source", "bias_source")
@@ -52,32 +57,69 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
         >>> match_names({"module.conv.weight": 1, "fc.bias": 2}, ["encoder.conv.weight", "decoder.bias"])
         {'encoder.conv.weight': 1, 'fc.bias': 2}
     """
-    wanted = set(wanted)
-    best = _without_wrappers(_of_targets(state), wanted)
-    for rename in (_of_resnet_children, _of_densenet_children, _of_dense_layers):
-        renamed = rename(best)
-        if renamed.keys() == best.keys() or len(renamed) < len(best):
-            continue
-        renamed = _without_wrappers(renamed, wanted)
-        if len(wanted & renamed.keys()) > len(wanted & best.keys()):
-            best = renamed
-    return best
+    names = list(wanted)
+    wanted = set(names)
+    own = _of_targets(state)
+    came = {name: name for name in own}  # the file's name of each, by what it is called now
+    best = _without_wrappers(came, wanted)
+    for renamed in (*_without_starts(came, names), *_of_children(came)):
+        if len(renamed) == len(came) and renamed.keys() != came.keys():
+            best = max(best, _without_wrappers(renamed, wanted), key=lambda found: _score(found, wanted))
+    layers = _of_dense_layers(best)
+    if len(layers) == len(best) and layers.keys() != best.keys():
+        best = max(best, _without_wrappers(layers, wanted), key=lambda found: _score(found, wanted))
+    return {name: own[origin] for name, origin in best.items()}
 
 
-def _without_wrappers(state: Mapping[str, Value], wanted: set[str]) -> dict[str, Value]:
+def _without_wrappers(state: Names, wanted: set[str]) -> Names:
+    """The names with runs of known prefixes off, or one put on; of equals the one that is to be preferred."""
     best, seen = dict(state), {frozenset(state)}
+    score = _score(best, wanted)
     queue = [best]
     while queue:
-        names = queue.pop()
+        names = queue.pop(0)
         for candidate in (names, *(_prefixed(names, prefix, wanted) for prefix in PREFIXES)):
-            if len(wanted & candidate.keys()) > len(wanted & best.keys()):
-                best = candidate
+            if len(candidate) == len(names) and _score(candidate, wanted) > score:
+                best, score = candidate, _score(candidate, wanted)
         for prefix in PREFIXES:
             stripped = _strip(names, prefix)
             if frozenset(stripped) not in seen and len(stripped) == len(names):
                 seen.add(frozenset(stripped))
                 queue.append(stripped)
     return best
+
+
+def _score(state: Names, wanted: set[str]) -> tuple[int, int]:
+    """How many names fit, and how many of these the file calls an average, less those with a name to avoid."""
+    fitting = wanted & state.keys()
+    return len(fitting), sum(_standing(state[name]) for name in fitting)
+
+
+@cache
+def _standing(name: str) -> int:
+    words = set(re.split(r"[._]", name))
+    return len(words & _PREFERRED) - len(words & _AVOIDED)
+
+
+def _without_starts(state: Names, wanted: Sequence[str]) -> list[Names]:
+    """The names with what stands before some of the network's first names off, whatever it is."""
+    starts: dict[str, None] = {}
+    for name in wanted[:3]:
+        for part in (name, name.partition(".")[2]):
+            for own in state if "." in part else ():
+                if own.endswith(f".{part}"):
+                    starts.setdefault(own.removesuffix(part))
+    return [_strip(state, start) for start in list(starts)[:8]]
+
+
+def _of_children(state: Names) -> list[Names]:
+    """Names for the numbers of a network's children, behind whatever stands before them."""
+    found = []
+    for name in state:
+        for sign, rename in ((_OF_RESNET, _of_resnet_children), (_OF_DENSENET, _of_densenet_children)):
+            if name == sign or name.endswith(f".{sign}"):
+                found.append(rename(state, name.removesuffix(sign)))
+    return found
 
 
 def _of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -92,40 +134,31 @@ def _of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
     return renamed
 
 
-def _of_resnet_children(state: Mapping[str, Value]) -> dict[str, Value]:
-    """Names for the numbers of a ResNet's children, behind whatever prefix has not come off."""
-    start = _common_start(state)
-    renamed: dict[str, Value] = {}
+def _of_resnet_children(state: Names, start: str) -> Names:
+    renamed = {}
     for name, value in state.items():
         number, dot, rest = name.removeprefix(start).partition(".")
-        renamed[_CHILDREN[number] + dot + rest if dot and number in _CHILDREN else name] = value
+        known = name.startswith(start) and dot and number in _CHILDREN
+        renamed[_CHILDREN[number] + dot + rest if known else name] = value
     return renamed
 
 
-def _of_densenet_children(state: Mapping[str, Value]) -> dict[str, Value]:
-    """`features` for the number of a DenseNet's first child."""
-    start = _common_start(state) + "0."
+def _of_densenet_children(state: Names, start: str) -> Names:
+    start += "0."
     return {
         f"features.{name.removeprefix(start)}" if name.startswith(start) else name: value
         for name, value in state.items()
     }
 
 
-def _of_dense_layers(state: Mapping[str, Value]) -> dict[str, Value]:
+def _of_dense_layers(state: Names) -> Names:
     """MONAI keeps the parts of a DenseNet's layer under `layers`, torchvision and timm do not."""
     return {re.sub(r"(\.denselayer\d+\.)(layers\.)?", r"\1layers.", name): value for name, value in state.items()}
 
 
-def _common_start(state: Mapping[str, Value]) -> str:
-    """The prefix that most names share, such as `backbone.`, where it is one that wrappers put there."""
-    starts = Counter(prefix for name in state for prefix in PREFIXES if prefix != "0." and name.startswith(prefix))
-    prefix, count = starts.most_common(1)[0] if starts else ("", 0)
-    return prefix if count > len(state) / 2 else ""
-
-
-def _strip(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+def _strip(state: Names, prefix: str) -> Names:
     return {name.removeprefix(prefix): value for name, value in state.items()}
 
 
-def _prefixed(state: Mapping[str, Value], prefix: str, wanted: Collection[str]) -> dict[str, Value]:
+def _prefixed(state: Names, prefix: str, wanted: Collection[str]) -> Names:
     return {prefix + name if prefix + name in wanted else name: value for name, value in state.items()}

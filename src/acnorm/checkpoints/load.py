@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -148,6 +149,12 @@ def load_checkpoint(
         raise UserError(_too_little(report, model, checkpoint.state, minimum_share))
     if report.file_share < minimum_share:
         raise UserError(_left_over(report, model, minimum_share))
+    odd = [name for name in fitting if own[name].is_floating_point() and not _usable(fitting[name])]
+    if odd:
+        kind = str(fitting[odd[0]].dtype).removeprefix("torch.")
+        raise UserError(
+            f"{path}: {odd[0]} holds {kind} (quantised?); give the weights as floating point of 16 bits or more."
+        )
     broken = [name for name, value in fitting.items() if not bool(value.isfinite().all())]
     if broken:
         raise UserError(f"{path}: {broken[0]} holds NaN or infinity; the training that made the file went wrong.")
@@ -182,6 +189,10 @@ def _fit(
         if found is not None and found.shape == value.shape:
             fitting[name] = found
     return fitting, tuple(dict.fromkeys(adapted)), tuple(dict.fromkeys(how))
+
+
+def _usable(value: Tensor) -> bool:
+    return value.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def _counts(name: str) -> bool:

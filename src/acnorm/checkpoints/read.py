@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,28 +13,38 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from acnorm.checkpoints.pickles import code_in_pickle, is_pickle
 from acnorm.errors import UserError
 
 # Where public checkpoints keep the network, in order of preference.
 STATE_KEYS = (
     "state_dict_ema",
     "ema_state_dict",
+    "model_ema",
+    "params_ema",
+    "ema",
+    "ema_model",
+    "averaged_model",
+    "teacher",
     "state_dict",
     "model_state_dict",
     "model_state",
     "network_weights",
-    "teacher",
-    "ema",
     "model",
     "net",
     "network",
     "encoder",
     "backbone",
+    "module",
+    "params",
+    "weights",
+    "state",
 )
+_DEEPEST = 8  # dictionaries in dictionaries
 CARD = "acnorm"  # the key in the metadata of a safetensors file under which its card is kept, as JSON
 # How files begin that are no checkpoints for PyTorch, what they are, and what to do.
 _OTHERS = {
@@ -74,14 +84,15 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
-    """Read safetensors, a PyTorch file (with ``weights_only=True`` always) or an .npz of arrays.
+    """Read safetensors, a PyTorch file (with ``weights_only=True`` always) or an .npz of arrays, by its content.
 
     Args:
         path: the file; a state dict, or a dict that holds one under a usual key ("state_dict", "model", …).
 
     Raises:
-        UserError: no such file, a folder, empty, not a checkpoint (told what it is), damaged, needs code to load (with
-            the names of that code), holds no tensors, or holds a network with AC-Norm not yet folded.
+        UserError: no such file, a folder, not to be read, empty, not a checkpoint (told what it is), damaged, needs
+            code to load (with the names of that code), holds no tensors or no values, or holds a network with AC-Norm
+            not yet folded.
 
     Examples:
         >>> import tempfile
@@ -91,11 +102,14 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         torch.Size([2, 3])
     """
     path = Path(path)
-    head = _first_bytes(path)
-    kind, content = _read(path, head)
+    kind, content = _read(path, _first_bytes(path))
     state, wrapper = _find_state(content)
     if not state:
-        raise UserError(f"{path}: holds no tensors by name; give a state dict or a file that holds one.")
+        keys = ", ".join(str(key)[:40] for key in list(content)[:5]) if isinstance(content, Mapping) else ""
+        there = f" (its keys are {keys})" if keys else ""
+        raise UserError(f"{path}: holds no tensors by name{there}; give a state dict or a file that holds one.")
+    if any(value.is_meta for value in state.values()):
+        raise UserError(f"{path}: holds names and shapes without values (meta tensors); save it with its weights.")
     if any(name.endswith(".source_weight") for name in state):
         raise UserError(
             f"{path}: holds a network with AC-Norm not yet folded; give model/model.safetensors of the run instead."
@@ -110,31 +124,30 @@ def _first_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: is a folder; give the checkpoint file in it.")
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the path of a checkpoint (.pth, .pt, .th, .ckpt, .safetensors).")
-    with path.open("rb") as file:
-        head = file.read(64)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); allow it, or give another file.") from None
     if not head:
         raise UserError(f"{path}: is empty (0 bytes); download it again.")
-    if head.lstrip()[:1] == b"<":
-        raise UserError(f"{path}: is a web page, not a checkpoint; download the file itself.")
-    if head.startswith(b"version https://git-lfs"):
-        raise UserError(f"{path}: is a Git LFS pointer, not the file; run `git lfs pull` where it came from.")
-    told = next((told for start, told in _OTHERS.items() if head.startswith(start)), None)
-    told = told or _OTHER_SUFFIXES.get(path.suffix.lower())
-    if told is not None:
-        raise UserError(f"{path}: is {told[0]}, not a PyTorch checkpoint; {told[1]}.")
     return head
 
 
 def _read(path: Path, head: bytes) -> tuple[str, Any]:
-    if path.suffix == ".safetensors":
+    size = int.from_bytes(head[:8], "little")
+    if len(head) > 8 and head[8:9] == b"{" and 2 <= size <= path.stat().st_size - 8:
         return "safetensors", _read_safetensors(path)
+    _refuse_others(path, head)
     if head[:2] != b"PK":
-        return "PyTorch (before version 1.6)", _read_torch(path, head)
+        if path.suffix.lower() == ".safetensors":
+            raise UserError(f"{path}: is not a whole safetensors file; download it again.")
+        return "PyTorch (before version 1.6)", _read_bare(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
-    except zipfile.BadZipFile:
-        raise UserError(f"{path}: is damaged or cut short; download it again.") from None
+    except Exception:
+        raise UserError(_damaged(path)) from None
     if any(name.endswith(".npy") for name in members):
         return "npz", _read_arrays(path)
     if any(name.endswith("constants.pkl") for name in members):
@@ -142,22 +155,41 @@ def _read(path: Path, head: bytes) -> tuple[str, Any]:
             f"{path}: is a TorchScript program, which runs code; take the state dict that it was made from, or save "
             "torch.jit.load(FILE).state_dict() as safetensors where you trust it."
         )
-    return "PyTorch", _read_torch(path, head)
+    if not any(name.endswith("data.pkl") for name in members):
+        raise UserError(f"{path}: is a zip archive without a PyTorch checkpoint; unpack it first.")
+    return "PyTorch", _read_torch(path, _unsafe_globals(path))
+
+
+def _refuse_others(path: Path, head: bytes) -> None:
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
+        raise UserError(f"{path}: is a web page, not a checkpoint; download the file itself.")
+    if head.startswith(b"version https://git-lfs"):
+        raise UserError(f"{path}: is a Git LFS pointer, not the file; run `git lfs pull` where it came from.")
+    told = next((told for start, told in _OTHERS.items() if head.startswith(start)), None)
+    told = told or _OTHER_SUFFIXES.get(path.suffix.lower())
+    if told is not None:
+        raise UserError(f"{path}: is {told[0]}, not a PyTorch checkpoint; {told[1]}.")
+
+
+def _damaged(path: Path) -> str:
+    return f"{path}: is damaged or cut short; download it again."
 
 
 def _read_arrays(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(file[name]) for name in file.files}
-    except (ValueError, OSError, TypeError, zipfile.BadZipFile):
+            return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
+    except (ValueError, TypeError):
         raise UserError(f"{path}: holds other than arrays of numbers; save plain arrays by name.") from None
+    except Exception:  # zlib, zip and numpy each have their own
+        raise UserError(_damaged(path)) from None
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise UserError(f"{path}: is not a whole safetensors file ({error}); download it again.") from None
+    except Exception:
+        raise UserError(f"{path}: is not a whole safetensors file; download it again.") from None
 
 
 def _card(path: Path) -> dict[str, Any] | None:
@@ -165,43 +197,61 @@ def _card(path: Path) -> dict[str, Any] | None:
         text = (file.metadata() or {}).get(CARD)
     try:
         card = json.loads(text or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return card if isinstance(card, dict) else None
 
 
-def _read_torch(path: Path, head: bytes) -> Any:
-    if head[:2] not in (b"PK", b"\x80\x02"):
-        raise UserError(f"{path}: is not a PyTorch file; give .pth, .pt, .th, .ckpt or .safetensors.")
+def _read_bare(path: Path) -> Any:
+    """A file of before version 1.6, which is pickles in a row, or what is none."""
+    code = code_in_pickle(path)
     try:
+        return _load(path)
+    except Exception:
+        if code:
+            raise UserError(_needs_code(path, code)) from None
+        if path.read_bytes()[:1] != b"\x80" and not is_pickle(path):
+            raise UserError(f"{path}: is not a PyTorch file; give .pth, .pt, .th, .ckpt or .safetensors.") from None
+        raise UserError(_damaged(path)) from None
+
+
+def _read_torch(path: Path, code: tuple[str, ...]) -> Any:
+    try:
+        return _load(path)
+    except Exception:
+        raise UserError(_needs_code(path, code) if code else _damaged(path)) from None
+
+
+def _load(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what it sees in damaged files, before it stops
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = _code_in(path) or str(error).partition("GLOBAL ")[2].partition(" was not")[0]
-        found = found or "objects that are not tensors"
-        raise UserError(
-            f"{path}: needs code to load ({found}), which acnorm never runs; "
-            "save its state dict as safetensors where you trust it."
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError):
-        raise UserError(f"{path}: is damaged or cut short; download it again.") from None
 
 
-def _code_in(path: Path) -> str:
-    """The first names of code that a file would run."""
+def _needs_code(path: Path, code: tuple[str, ...]) -> str:
+    told = ", ".join(code[:5]) + (f" and {len(code) - 5} more" if len(code) > 5 else "")
+    return (
+        f"{path}: needs code to load ({told}), which acnorm never runs; "
+        "save its state dict as safetensors where you trust it."
+    )
+
+
+def _unsafe_globals(path: Path) -> tuple[str, ...]:
+    """The names of code that a zipped file would run."""
     try:
-        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # of files before version 1.6 it knows nothing
-        return ""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        return tuple(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path)))
+    except Exception:
+        return ()
 
 
-def _find_state(content: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The state dict, and the keys under which it lay."""
-    if not isinstance(content, Mapping):
+def _find_state(content: Any, depth: int = 0) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The state dict, and the keys under which it lay: the first that holds about as much as any."""
+    if not isinstance(content, Mapping) or depth > _DEEPEST:
         return {}, ()
-    for key in STATE_KEYS:
-        if isinstance(content.get(key), Mapping):
-            found, wrapper = _find_state(content[key])
-            if found:
-                return found, (key, *wrapper)
+    kept = [key for key in STATE_KEYS if isinstance(content.get(key), Mapping)]
+    found = {key: _find_state(content[key], depth + 1) for key in kept}
+    sizes = {key: sum(value.numel() for value in state.values()) for key, (state, _) in found.items()}
+    for key, (state, wrapper) in found.items():
+        if state and 2 * sizes[key] >= max(sizes.values()):
+            return state, (key, *wrapper)
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}, ()

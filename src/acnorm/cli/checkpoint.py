@@ -73,10 +73,18 @@ def as_text(found: Diagnosis) -> str:
 
 
 def _made(card: dict[str, Any]) -> str:
-    said = {name: card.get(name, "?") for name in ("made_by", "method", "model", "data", "cases", "epochs", "seed")}
+    said = {
+        name: _printable(card.get(name, "?"))
+        for name in ("made_by", "method", "model", "data", "cases", "epochs", "seed")
+    }
     return "{made_by}: {method} pretraining of {model} on {data} ({cases} cases), {epochs} epochs, seed {seed}".format(
         **said
     )
+
+
+def _printable(value: object) -> str:
+    """A card is anyone's text: no control characters reach the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value))[:200]
 
 
 def _norms(found: Diagnosis) -> str:

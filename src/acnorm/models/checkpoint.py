@@ -58,7 +58,7 @@ def checkpoint(
         segments: the model is to be the encoder of a U-Net.
 
     Raises:
-        UserError: the file cannot be read (told what it is), or the model is not known.
+        UserError: the file cannot be read (told what it is), the model is not known, or ``channels`` is below 1.
 
     Examples:
         >>> import tempfile, torch
@@ -69,6 +69,8 @@ def checkpoint(
         >>> found.facts.guesses[0].model, found.load.parameter_share
         ('cifar/resnet20', 1.0)
     """
+    if channels is not None and channels < 1:
+        raise UserError(f"--channels is {channels}, must be 1 or more.")
     if model is not None:
         find_source(model)  # a wrong name is told before a large file is read
     read = read_checkpoint(file)
