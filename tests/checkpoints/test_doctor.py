@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from acnorm.checkpoints.doctor import CheckpointFacts, examine
@@ -79,3 +80,23 @@ def test_networks_of_other_dimensions_are_not_built(tmp_path: Path):
         raise AssertionError
 
     assert facts_of(tmp_path, network(sides=3), [("own/flat", 2, never)]).guesses == ()
+
+
+def test_what_is_not_finite_or_does_not_belong_together_is_no_trouble(tmp_path: Path):
+    torch.save(
+        {
+            "a.weight": torch.tensor([torch.nan, 1.0]),
+            "a.bias": torch.ones(2),
+            "b.weight": torch.ones(3),
+            "b.bias": torch.ones(2),
+        },
+        tmp_path / "a.pth",
+    )
+    facts = examine(read_checkpoint(tmp_path / "a.pth"))
+    assert facts.norms.layers == 1
+    assert facts.to_dict()["norms"]["gamma"] is None
+
+
+def test_the_stem_of_one_channel_in_a_file_without_order(tmp_path: Path):
+    save_file({"z.weight": torch.zeros(4, 1, 3, 3), "a.weight": torch.zeros(8, 4, 3, 3)}, tmp_path / "a.safetensors")
+    assert examine(read_checkpoint(tmp_path / "a.safetensors")).channels == 1

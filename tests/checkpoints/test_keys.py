@@ -86,3 +86,44 @@ def test_the_input_is_not_changed():
     state = {"module.conv": 1}
     match_names(state, ["conv"])
     assert state == {"module.conv": 1}
+
+
+TREE = ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer2.0.conv1.weight")
+
+
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [
+        ("module.base_encoder.", "module.momentum_encoder."),
+        ("teacher.backbone.", "student.backbone."),
+        ("ema_model.module.", "model."),
+        ("backbone.", "backbone_momentum."),
+        ("module.encoder_q.", "module.encoder_k."),
+        ("resnet.", "resnet_k."),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_networks_in_a_file_the_one_to_use_is_taken(taken: str, left: str, first: bool):
+    both = {taken + name: 1 for name in TREE}, {left + name: 2 for name in TREE}
+    state = {**both[0], **both[1]} if first else {**both[1], **both[0]}
+    found = match_names(state, TREE)
+    assert [found[name] for name in TREE] == [1] * len(TREE)
+
+
+@pytest.mark.parametrize("start", ["resnet.", "feature_extractor.", "trunk.visual.", "pl_module._model.", "a.b.c."])
+def test_whatever_stands_before_all_names_comes_off(start: str):
+    state = {start + name: at for at, name in enumerate(TREE)} | {"head.bias": 9}
+    assert match_names(state, TREE) == {**{name: at for at, name in enumerate(TREE)}, "head.bias": 9}
+
+
+@pytest.mark.parametrize("start", ["", "backbone.", "model.backbone.", "module.encoder_q.", "resnet.", "model.net.0."])
+def test_numbered_children_behind_whatever_stands_before_them(start: str):
+    numbers = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5"}
+    state = {}
+    for at, name in enumerate(TREE):
+        child, _, rest = name.partition(".")
+        state[f"{start}{numbers[child]}.{rest}"] = at
+    assert (
+        match_names({**state, "projector.0.weight": 9}, TREE).items()
+        >= {name: at for at, name in enumerate(TREE)}.items()
+    )

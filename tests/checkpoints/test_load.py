@@ -123,3 +123,13 @@ def test_shortcuts_of_another_kind_are_refused(tmp_path: Path, made: str, asked:
     assert load_checkpoint(target.module, file, head="fc", stem="conv1", minimum_share=0).parameter_share > 0.9
     right = build_network(made, classes=2, channels=1)
     assert load_checkpoint(right.module, file, head="fc", stem="conv1").parameter_share == 1.0
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64])
+def test_numbers_of_another_kind_are_refused(tmp_path: Path, dtype: torch.dtype):
+    source = CifarResNet(20)
+    state = {name: value.to(dtype) if value.ndim == 4 else value for name, value in source.state_dict().items()}
+    torch.save(state, tmp_path / "a.pth")
+    told = f"conv1.weight holds {str(dtype)[6:]} (quantised?); give the weights as floating point of 16 bits or more."
+    with pytest.raises(UserError, match=re.escape(told)):
+        load_checkpoint(CifarResNet(20), tmp_path / "a.pth", head="linear")

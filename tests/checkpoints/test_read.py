@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import pickle
 import warnings
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -123,3 +125,82 @@ def test_every_usual_key_is_opened(tmp_path: Path, key: str):
 def test_the_moving_average_comes_before_the_weights_that_it_averages(tmp_path: Path):
     torch.save({"state_dict": STATE, "state_dict_ema": {"conv.weight": torch.ones(2, 3)}}, tmp_path / "a.pth")
     assert torch.equal(read_checkpoint(tmp_path / "a.pth").state["conv.weight"], torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_the_code_of_a_bare_pickle_is_named(tmp_path: Path, protocol: int):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": Fraction(1, 2)}, protocol=protocol))
+    with pytest.raises(UserError, match=r"a\.pkl: needs code to load \(.*fractions\.Fraction.*\), which acnorm never"):
+        read_checkpoint(tmp_path / "a.pkl")
+
+
+def test_the_content_decides_and_not_the_suffix(tmp_path: Path):
+    save_file(STATE, tmp_path / "a.bin")
+    torch.save(STATE, tmp_path / "b.safetensors")
+    for name, kind in (("a.bin", "safetensors"), ("b.safetensors", "PyTorch")):
+        read = read_checkpoint(tmp_path / name)
+        assert torch.equal(read.state["conv.weight"], STATE["conv.weight"])
+        assert read.kind == kind
+
+
+def test_a_header_that_begins_like_a_web_page_is_none(tmp_path: Path):
+    save_file(STATE, tmp_path / "a.safetensors", metadata={"fill": "x" * 15280})
+    size = int.from_bytes((tmp_path / "a.safetensors").read_bytes()[:8], "little")
+    save_file(STATE, tmp_path / "a.safetensors", metadata={"fill": "x" * (15280 + 0x3C20 - size)})
+    assert (tmp_path / "a.safetensors").read_bytes()[:2] == b" <"
+    assert read_checkpoint(tmp_path / "a.safetensors").state.keys() == STATE.keys()
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "npz", "safetensors"])
+def test_damage_of_any_sort_is_one_line(tmp_path: Path, kind: str):
+    whole = tmp_path / "whole"
+    if kind == "npz":
+        np.savez_compressed(tmp_path / "whole.npz", a=np.random.default_rng(0).random((20, 3)))
+        whole = tmp_path / "whole.npz"
+    elif kind == "safetensors":
+        save_file(STATE, whole)
+    else:
+        torch.save(STATE, whole, _use_new_zipfile_serialization=kind == "zip")
+    content, draw = whole.read_bytes(), np.random.default_rng(1)
+    for attempt in range(150):
+        broken = bytearray(content)
+        if attempt % 3:
+            broken[int(draw.integers(len(content)))] = int(draw.integers(256))
+        else:
+            broken = broken[: int(draw.integers(1, len(content)))]
+        (tmp_path / "a").write_bytes(broken)
+        told = ""
+        try:
+            read_checkpoint(tmp_path / "a")
+        except UserError as error:
+            told = str(error)
+        assert "\n" not in told
+
+
+def test_other_zips_and_what_holds_no_values(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(UserError, match=r"is a zip archive without a PyTorch checkpoint; unpack it first\."):
+        read_checkpoint(tmp_path / "a.zip")
+    torch.save({"a": torch.empty(2, device="meta")}, tmp_path / "b.pth")
+    with pytest.raises(UserError, match=r"holds names and shapes without values \(meta tensors\)"):
+        read_checkpoint(tmp_path / "b.pth")
+    torch.save({"learner": STATE, "epoch": 3}, tmp_path / "c.pth")
+    with pytest.raises(UserError, match=r"holds no tensors by name \(its keys are learner, epoch\); give"):
+        read_checkpoint(tmp_path / "c.pth")
+    (tmp_path / "d.pth").write_bytes(b"\xef\xbb\xbf<!DOCTYPE html>")
+    with pytest.raises(UserError, match="is a web page"):
+        read_checkpoint(tmp_path / "d.pth")
+    torch.save({"ema": {"decay": torch.tensor(0.99)}, "model": STATE}, tmp_path / "e.pth")
+    assert read_checkpoint(tmp_path / "e.pth").state.keys() == STATE.keys()
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    torch.save(STATE, tmp_path / "a.pth")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); allow it, or give another file\."):
+        read_checkpoint(tmp_path / "a.pth")

@@ -8,6 +8,8 @@ from acnorm.cli.main import main
 from acnorm.pretraining.pretext import PRETEXTS
 from tiny_runs import eyes
 
+GIVEN = ["--data", "eyes.npz", "--method", "byol", "--model", "cifar/resnet20", "--out", "run"]
+
 
 def test_a_run_says_where_the_checkpoint_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     eyes(tmp_path / "eyes.npz")
@@ -33,6 +35,10 @@ def test_the_tasks_are_listed(capsys: pytest.CaptureFixture[str]):
     [
         ([], "acnorm: missing: --data, --method, --model, --out; see acnorm pretrain --help.\n"),
         (["--epochs", "many"], "acnorm: --epochs is 'many', must be a whole number; see acnorm pretrain --help.\n"),
+        (
+            [*GIVEN, "--epochs", "0", "--batch-size", "0"],
+            "acnorm: epochs is 0, must be 1 or more; batch_size is 0, must be 1 or more.\n",
+        ),
         (["--methods", "byol"], "acnorm: no flag --methods; did you mean --method?\n"),
     ],
 )

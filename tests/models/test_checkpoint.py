@@ -65,3 +65,8 @@ def test_values_that_are_no_numbers(tmp_path: Path):
 def test_a_wrong_name_is_told_before_the_file_is_read():
     with pytest.raises(UserError, match=r"--model 'cifar/resnet21' is not known; did you mean"):
         acnorm.checkpoint("nowhere.pth", "cifar/resnet21")
+
+
+def test_no_channels_are_none(file: Path):
+    with pytest.raises(UserError, match=r"--channels is 0, must be 1 or more\."):
+        acnorm.checkpoint(file, "cifar/resnet32", channels=0)

@@ -223,9 +223,9 @@ def _read_torch(path: Path, code: tuple[str, ...]) -> Any:
 
 
 def _load(path: Path) -> Any:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as file:  # by name it would judge the suffix
         warnings.simplefilter("ignore")  # of what it sees in damaged files, before it stops
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _needs_code(path: Path, code: tuple[str, ...]) -> str:

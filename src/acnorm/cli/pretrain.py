@@ -15,6 +15,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--model", help="the network whose encoder is trained; see acnorm models")
     parser.add_argument("--out", metavar="RUN", help="folder of the run; new or empty")
     parser.add_argument("--weights", metavar="FILE", help="a checkpoint to begin with")
+    parser.add_argument("--minimum-share", type=float, help="least share of the encoder that must load from it (0.9)")
+    parser.add_argument("--stem-rule", help="how its first convolution takes other channels, as for acnorm finetune")
+    parser.add_argument("--depth-rule", help="how its 2D kernels become 3D, as for acnorm finetune")
+    parser.add_argument(
+        "--probe", metavar="DATA", help="labelled images whose neighbours are asked, in place of --data's"
+    )
     parser.add_argument("--epochs", type=int, help="passes over the training cases (100)")
     parser.add_argument("--batch-size", type=int, help="cases a step (64)")
     parser.add_argument("--accumulate", type=int, help="batches an optimiser step (1)")
@@ -39,7 +45,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in --out first")
     parser.add_argument("--list", action="store_true", help="list the pretext tasks")
-    given = {name: value for name, value in vars(parser.parse(argv)).items() if value not in (None, False)}
+    given = {
+        name: value for name, value in vars(parser.parse(argv)).items() if value is not None and value is not False
+    }
     if given.pop("list", False):
         print(_tasks())
         return 0

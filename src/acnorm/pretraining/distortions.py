@@ -35,7 +35,9 @@ def nonlinear(images: Images) -> Images:
 
 
 def shuffled_locally(images: Images, share: float = 0.5) -> Images:
-    """Shuffle the pixels within a share of the blocks of a random grid, whose sides are at most a tenth of the image's.
+    """Shuffle the pixels within a share of the blocks of a random grid.
+
+    The sides of blocks are at most a tenth of the image's, at least 2 pixels.
 
     Examples:
         >>> image = torch.arange(400.0).reshape(1, 1, 20, 20)

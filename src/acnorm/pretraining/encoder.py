@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ class Blueprint:
         dimensions: 2 or 3.
         classes: of the labels.
         task: "classification", "multilabel" or "segmentation", as the data are.
+        load: brings weights into a network that was just built; nothing where not given.
 
     Examples:
         >>> blueprint = Blueprint("cifar/resnet20", channels=1, dimensions=2, classes=3)
@@ -34,20 +36,28 @@ class Blueprint:
     dimensions: int
     classes: int = 2
     task: str = "classification"
+    load: Callable[[Network], object] | None = None
 
     def encoder(self) -> Encoder:
         """The classification network without its head."""
-        built = build_network(self.model, classes=2, channels=self.channels, dimensions=self.dimensions)
-        return Encoder(built)
+        return Encoder(self._begun(self._network(2)))
 
     def dense(self, outputs: int) -> DenseEncoder:
         """The network as a U-Net with so many outputs a pixel or voxel."""
         built = build_unet(self.model, classes=outputs, channels=self.channels, dimensions=self.dimensions)
-        return DenseEncoder(built)
+        return DenseEncoder(self._begun(built))
 
     def classifier(self) -> Network:
         """The classification network with a head for the labels."""
-        return build_network(self.model, classes=self.classes, channels=self.channels, dimensions=self.dimensions)
+        return self._begun(self._network(self.classes))
+
+    def _network(self, classes: int) -> Network:
+        return build_network(self.model, classes=classes, channels=self.channels, dimensions=self.dimensions)
+
+    def _begun(self, built: Network) -> Network:
+        if self.load is not None:
+            self.load(built)
+        return built
 
 
 class Encoder(nn.Module):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 NEIGHBOURS = 5
-COLLAPSED = 0.02
+COLLAPSED = 0.005  # of random weights it is 0.02 to 0.1 on real images
+FEWEST = 5  # cases of which a spread says something
 
 
 def neighbours_accuracy(
@@ -32,14 +35,16 @@ def neighbours_accuracy(
 
 
 def feature_spread(features: Float[Tensor, "case feature"]) -> float:
-    """Return how far the features of cases point in different directions: 0 where all are alike, at most 1.
+    """Return how far the features of cases point in different directions: 0 where all are alike, at most 1; NaN of few.
 
     The square root of the summed variance of features of length 1, √(1 − |mean|²); a collapsed encoder gives about 0
     (Chen and He, CVPR 2021, look at the same deviation).
 
     Examples:
-        >>> round(feature_spread(torch.ones(4, 8)), 3), round(feature_spread(torch.eye(4)), 3)
-        (0.0, 0.866)
+        >>> round(feature_spread(torch.ones(5, 8)), 3), round(feature_spread(torch.eye(5)), 3)
+        (0.0, 0.894)
     """
+    if len(features) < FEWEST:
+        return math.nan
     unit = functional.normalize(features.double(), dim=1)
     return float((1 - unit.mean(dim=0).square().sum()).clamp_min(0).sqrt())

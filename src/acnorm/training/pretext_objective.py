@@ -28,8 +28,8 @@ class PretextObjective:
 
     Examples:
         >>> from acnorm.pretraining.rotation import Rotation
-        >>> PretextObjective(Rotation()).judge(torch.eye(4), [])
-        {'val_feature_spread': 0.8660254037844386}
+        >>> round(PretextObjective(Rotation()).judge(torch.eye(5), [])["val_feature_spread"], 3)
+        0.894
     """
 
     monitor: ClassVar[str] = "val_feature_spread"
@@ -81,7 +81,7 @@ class PretrainModule(FinetuneModule):
         True
     """
 
-    warned = ""
+    warned = False
     _followed = 0
 
     def on_train_start(self) -> None:
@@ -101,9 +101,19 @@ class PretrainModule(FinetuneModule):
         super().on_validation_epoch_end()
         spread = float(self.trainer.callback_metrics["val_feature_spread"])
         if spread < COLLAPSED and not self.warned:
-            self.warned = (
-                f"epoch {self.current_epoch}: the features of all validation images are nearly the same (spread "
-                f"{spread:.3f}, at most 1): the encoder has collapsed, and its checkpoint will be of no use; lower "
-                "--learning-rate, raise --batch-size, or take another --method."
-            )
-            logger.warning("%s", self.warned)
+            self.warned = True
+            logger.warning("%s", collapse(self.current_epoch, spread))
+
+
+def collapse(epoch: int, spread: float) -> str:
+    """Say that the encoder has collapsed.
+
+    Examples:
+        >>> collapse(3, 0.001).partition(":")[0]
+        'epoch 3'
+    """
+    return (
+        f"epoch {epoch}: the features of all validation images are nearly the same (spread {spread:.4f}, at most 1): "
+        "the encoder has collapsed, and its checkpoint will be of no use; lower --learning-rate, raise --batch-size, "
+        "or take another --method."
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import logging
+import math
 import shlex
 import time
 from dataclasses import asdict, fields
@@ -17,19 +19,26 @@ from safetensors.torch import save_file
 from torch import nn
 
 from acnorm._version import __version__
-from acnorm.checkpoints.load import load_checkpoint
+from acnorm.checkpoints.load import LoadReport, load_checkpoint
 from acnorm.checkpoints.read import CARD
+from acnorm.checkpoints.stem import DepthRule, StemRule
 from acnorm.data.atomic import check_writable, replacing
 from acnorm.data.fingerprint import fingerprint
 from acnorm.data.split_file import write_assignment
 from acnorm.errors import UserError
 from acnorm.models.pretrained import weights_file
-from acnorm.models.sources import find_source
+from acnorm.models.sources import Network, find_source
 from acnorm.pretraining.encoder import Blueprint
+from acnorm.pretraining.monitor import COLLAPSED
 from acnorm.pretraining.pretext import Pretext, make_pretext
 from acnorm.training.finetune import Result
 from acnorm.training.fit import fit, make_trainer
-from acnorm.training.pretext_objective import LabelledPretextObjective, PretextObjective, PretrainModule
+from acnorm.training.pretext_objective import (
+    LabelledPretextObjective,
+    PretextObjective,
+    PretrainModule,
+    collapse,
+)
 from acnorm.training.pretext_samples import write_samples
 from acnorm.training.pretrain_config import PretrainConfig
 from acnorm.training.pretrain_data import PretextData, pretext_data
@@ -73,12 +82,14 @@ def run_pretrain(config: PretrainConfig) -> Result:
     with log_to(run, first=first) as start_log:
         data = pretext_data(config, _splits_of(config, run))
         pretext = make_pretext(config.method)
-        network = _network(config, data, pretext)
+        network, report = _network(config, data, pretext)
+        if len(data.train.cases) * config.patches_of(data.collection.task) < 2:
+            raise UserError(f"{config.data}: has one training image; pretext tasks compare images, give two or more.")
         _try_out(network, data, pretext, config)
         if config.resume:
-            _check_same_data(config, run, data)
+            _check_same_content(config, run, data, report)
         if first:
-            _start_folder(config, run, data)
+            _start_folder(config, run, data, report)
         start_log()
         logger.info("%s cases to train on, %s pretraining", len(data.train.cases), config.method)
         kind = LabelledPretextObjective if data.labelled else PretextObjective
@@ -88,8 +99,8 @@ def run_pretrain(config: PretrainConfig) -> Result:
         trainer = fit(module, settings, run, resume_from=run.last if config.resume and run.last.is_file() else None)
         if not trainer.is_global_zero:
             return Result(run.path, {})
-        logged = {name: float(trainer.callback_metrics[name]) for name in objective.columns}
-        return Result(run.path, _finish(config, run, data, pretext, module, logged, time.perf_counter() - start))
+        seconds = time.perf_counter() - start
+        return Result(run.path, _finish(config, run, data, pretext, module.network, report, seconds))
 
 
 def _splits_of(config: PretrainConfig, run: RunFolder) -> Path | None:
@@ -99,25 +110,33 @@ def _splits_of(config: PretrainConfig, run: RunFolder) -> Path | None:
     return file if file is not None and file.exists() else None
 
 
-def _network(config: PretrainConfig, data: PretextData, pretext: Pretext) -> nn.Module:
+def _network(config: PretrainConfig, data: PretextData, pretext: Pretext) -> tuple[nn.Module, LoadReport | None]:
+    """The pretext network with what it begins with, and what loaded of a checkpoint."""
     shape = data.preprocessing.shape
     task, dimensions = data.collection.task, len(shape) - 1
     if pretext.labelled and not data.labelled and task == "classification":
         raise UserError(f"--method {config.method}: needs labels; {config.data} holds none, or one class alone.")
-    blueprint = Blueprint(config.model, shape[0], dimensions, len(data.collection.classes), task)
+    reports: list[LoadReport] = []
+
+    def load(network: Network) -> None:
+        report = load_checkpoint(
+            network.module,
+            weights_file(config.weights or "", config.model, dimensions),
+            head=network.head,
+            stem=network.stem,
+            minimum_share=config.minimum_share,
+            stem_rule=cast(StemRule, config.stem_rule),
+            depth_rule=cast(DepthRule, config.depth_rule),
+        )
+        logger.info("%s", report)
+        reports.append(report)
+
+    classes = len(data.collection.classes)
+    blueprint = Blueprint(config.model, shape[0], dimensions, classes, task, None if config.weights is None else load)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = pretext.build(blueprint)
-    if config.weights is not None:
-        whole = blueprint.classifier()
-        file = weights_file(config.weights, config.model, dimensions)
-        report = load_checkpoint(whole.module, file, head=whole.head, stem=whole.stem)
-        logger.info("%s", report)
-        own = cast(Any, network).encoder.weights()
-        values = {name: value for name, value in whole.module.state_dict().items() if name in own}
-        for name, value in values.items():
-            own[name].copy_(value)
-    return network
+    return network, reports[0] if reports else None
 
 
 def _try_out(network: nn.Module, data: PretextData, pretext: Pretext, config: PretrainConfig) -> None:
@@ -142,7 +161,7 @@ def _try_out(network: nn.Module, data: PretextData, pretext: Pretext, config: Pr
     network.train(training)
 
 
-def _start_folder(config: PretrainConfig, run: RunFolder, data: PretextData) -> None:
+def _start_folder(config: PretrainConfig, run: RunFolder, data: PretextData, report: LoadReport | None) -> None:
     if config.overwrite:
         run.clear()
     run.make()
@@ -152,6 +171,8 @@ def _start_folder(config: PretrainConfig, run: RunFolder, data: PretextData) -> 
     for file in (run.splits, None if config.splits is None else Path(config.splits)):
         if file is not None and not file.exists():
             write_assignment(file, assigned, data.splits.origin)
+    if report is not None:
+        run.write_json("load_report.json", report.to_dict())
     run.write_json(
         "data.json",
         {
@@ -171,18 +192,24 @@ def _finish(
     run: RunFolder,
     data: PretextData,
     pretext: Pretext,
-    module: PretrainModule,
-    logged: dict[str, float],
+    network: nn.Module,
+    report: LoadReport | None,
     seconds: float,
 ) -> dict[str, Any]:
-    network = module.network.eval().cpu()
+    network = network.eval().cpu()
+    with run.history.open(newline="", encoding="utf-8") as file:
+        last = list(csv.DictReader(file))[-1]
+    measured = {name: float(value) for name, value in last.items() if name.startswith("val_") and value}
+    logged = {name: value for name, value in measured.items() if math.isfinite(value)}
+    spread = logged.get("val_feature_spread", math.nan)
+    warnings = [collapse(config.epochs - 1, spread)] if spread < COLLAPSED else []
     card = {
         "made_by": f"acnorm {__version__}",
         "method": config.method,
         "paper": pretext.paper,
         "settings": asdict(cast(Any, pretext)),
         "model": config.model,
-        "data": str(data.collection.source),
+        "data": data.collection.source.name,
         "fingerprint": _fingerprint(data),
         "cases": len(data.train.cases),
         "image": list(data.preprocessing.shape),
@@ -190,17 +217,16 @@ def _finish(
         "epochs": config.epochs,
         "batch_size": config.batch_size,
         "seed": config.seed,
-        "begun_with": config.weights,
+        "begun_with": None if report is None else {"file": report.file.name, "sha256": report.sha256},
         "last_epoch": logged,
-        "collapsed": bool(module.warned),
-        "command": command_of(config),
+        "collapsed": bool(warnings),
     }
     state = {name: value.detach().contiguous() for name, value in cast(Any, network).encoder.weights().items()}
     (run.path / "model").mkdir(exist_ok=True)
     with replacing(run.path / ENCODER) as draft:
         save_file(state, draft, metadata={CARD: json.dumps(card)})
     digest = hashlib.sha256((run.path / ENCODER).read_bytes()).hexdigest()
-    run.write_json(CARD_FILE, {**card, "sha256": digest})
+    run.write_json(CARD_FILE, {**card, "command": command_of(config), "sha256": digest})
     write_samples(run, pretext, network, data, config.seed)
     metrics = {
         "task": KIND,
@@ -208,7 +234,8 @@ def _finish(
         "epochs": config.epochs,
         "seconds": round(seconds, 2),
         "last_epoch": logged,
-        "warnings": [module.warned] if module.warned else [],
+        "neighbours": data.chance(),
+        "warnings": warnings,
         "parameters": sum(value.numel() for value in state.values()),
         "sha256": digest,
     }
@@ -250,7 +277,12 @@ def _check_same(config: PretrainConfig, run: RunFolder) -> None:
         raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
 
 
-def _check_same_data(config: PretrainConfig, run: RunFolder, data: PretextData) -> None:
+def _check_same_content(config: PretrainConfig, run: RunFolder, data: PretextData, report: LoadReport | None) -> None:
+    if report is not None and run.read_json("load_report.json").get("sha256") != report.sha256:
+        raise UserError(
+            f"--resume {run.path}: --weights {config.weights} is another file than at the start; put back what it was "
+            "started with, or start again with --overwrite."
+        )
     now = _fingerprint(data)
     if (run.path / "data.json").is_file() and run.read_json("data.json").get("fingerprint", now) != now:
         raise UserError(

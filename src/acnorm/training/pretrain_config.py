@@ -17,6 +17,7 @@ NOT_PART_OF_THE_RESULT = ("out", "resume", "overwrite", "workers", "memory")
 _SHARED = (
     *("data", "model", "out", "weights", "format", "splits", "image_size", "patch_size", "patches_per_case", "slices"),
     *("spacing", "window", "skip_bad", "epochs", "batch_size", "accumulate", "learning_rate", "momentum"),
+    *("minimum_share", "stem_rule", "depth_rule"),
     *("weight_decay", "seed", "workers", "memory", "accelerator", "devices", "nodes", "strategy", "precision"),
     *("resume", "overwrite"),
 )
@@ -33,6 +34,9 @@ class PretrainConfig:
         out: folder of the run.
         method: the pretext task, a name in ``PRETEXTS``.
         weights: a checkpoint to begin with; random weights where not given.
+        minimum_share, stem_rule, depth_rule: of loading it, as for ``FinetuneConfig``.
+        probe: labelled images, of whose training cases the nearest neighbours are asked after each epoch; the
+            validation cases of ``data`` where not given.
         format, splits, image_size, patch_size, patches_per_case, slices, spacing, window, skip_bad: as for
             ``FinetuneConfig``.
         epochs: passes over the training cases.
@@ -61,6 +65,10 @@ class PretrainConfig:
     out: str
     method: str
     weights: str | None = None
+    minimum_share: float = 0.9
+    stem_rule: str = "sum"
+    depth_rule: str = "spread"
+    probe: str | None = None
     format: str | None = None
     splits: str | None = None
     image_size: int | None = None
@@ -99,6 +107,10 @@ class PretrainConfig:
         """The same settings as the trainer takes them."""
         shared = {name: getattr(self, name) for name in _SHARED}
         return FinetuneConfig(**shared, method="vanilla", augment="none", head_rate=1.0)
+
+    def patches_of(self, task: str) -> int:
+        """Images that a training case gives an epoch."""
+        return self.patches_per_case if task == "segmentation" else 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; what config.yaml holds."""

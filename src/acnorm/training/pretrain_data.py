@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,12 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from acnorm.data.case import Case, Collection
-from acnorm.data.dataset import Key
+from acnorm.data.dataset import CaseDataset, Key
 from acnorm.data.formats.unlabelled import read_with_or_without_labels
 from acnorm.data.loading import load_data
 from acnorm.data.patches import Movement, take
 from acnorm.data.segmentation import WholeCases, load_segmentation
 from acnorm.data.splits import Splits
+from acnorm.errors import UserError
 from acnorm.models.sources import find_source
 from acnorm.training.config import numbers_of
 from acnorm.training.pretrain_config import PretrainConfig
@@ -35,6 +37,13 @@ class PretextData:
     val: Any
     warnings: tuple[str, ...]
     labelled: bool
+
+    def chance(self) -> dict[str, float] | None:
+        """How many cases have neighbours that are asked, and what always naming the largest class would give."""
+        if not self.labelled:
+            return None
+        counts = Counter(case.label for case in self.val.cases)
+        return {"cases": len(self.val.cases), "largest_class": max(counts.values()) / len(self.val.cases)}
 
     @property
     def by_split(self) -> dict[str, Any]:
@@ -105,9 +114,10 @@ def pretext_data(config: PretrainConfig, splits_file: Any = None) -> PretextData
             skip_bad=config.skip_bad,
         )
         val = MiddlePatches(maps.val, maps.preprocessing.patch)
-        return PretextData(
+        found = PretextData(
             maps.collection, maps.splits, maps.preprocessing, maps.train, val, maps.warnings, labelled=False
         )
+        return found if config.probe is None else _with_probe(found, config, window)
     images = load_data(
         collection if collection.format == "unlabelled" else config.data,
         format=config.format,
@@ -120,7 +130,7 @@ def pretext_data(config: PretrainConfig, splits_file: Any = None) -> PretextData
         slices=config.slices,
     )
     labelled = collection.task == "classification" and len(collection.classes) > 1
-    return PretextData(
+    found = PretextData(
         images.collection,
         images.splits,
         images.preprocessing,
@@ -129,3 +139,29 @@ def pretext_data(config: PretrainConfig, splits_file: Any = None) -> PretextData
         images.warnings,
         labelled=labelled,
     )
+    return found if config.probe is None else _with_probe(found, config, window)
+
+
+def _with_probe(data: PretextData, config: PretrainConfig, window: tuple[float, ...] | None) -> PretextData:
+    """The same with the training cases of the probe set in the place of the validation cases."""
+    shape = data.preprocessing.shape
+    probe = load_data(
+        str(config.probe),
+        image_size=shape[1],
+        window=window,
+        usual_statistics=find_source(config.model).statistics,
+        seed=config.seed,
+        slices=config.slices,
+    )
+    if (
+        probe.preprocessing.shape != shape
+        or len(probe.collection.classes) < 2
+        or probe.collection.task != "classification"
+    ):
+        wanted, given = (" × ".join(map(str, sides)) for sides in (shape, probe.preprocessing.shape))
+        raise UserError(
+            f"--probe {config.probe}: must hold images of {wanted} with one class each, as the network takes them; "
+            f"these are {given} of {len(probe.collection.classes)} classes."
+        )
+    cases = CaseDataset(probe.splits.train, probe.preprocessing)
+    return replace(data, val=cases, labelled=True)
