@@ -138,11 +138,13 @@ def test_volumes_slice_by_slice_with_patients_held_out(folder: Path):
 
 def test_volumes_whole_and_resampled(folder: Path):
     checkpoint(folder / "deep.pth", "monai/resnet10", channels=1)
-    settings = {"data": "hearts", "model": "monai/resnet10", "measures": "knn,ac-corr", "window": "0,100"}
-    for spacing in (None, "median", "2,2,8"):
-        (candidate,) = ranked(folder, "deep", spacing=spacing, **settings).candidates
-        assert candidate.size == 64
-        assert all(np.isfinite(score.value) for score in candidate.scores.values())
+    settings = {"data": "hearts", "model": "monai/resnet10", "window": "0,100", "spacing": "2,2,8"}
+    ranking = ranked(folder, "deep", measures="knn,affine-drift", **settings)
+    (candidate,) = ranking.candidates
+    assert candidate.size == 64
+    assert all(np.isfinite(score.value) for score in candidate.scores.values())
+    assert "batches of 4 patches" in ranking.protocol
+    assert "in patches of 16 × 16 × 16, stage 2 of monai/resnet10" in ranking.sample
 
 
 @pytest.mark.parametrize(
