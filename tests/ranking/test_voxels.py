@@ -123,3 +123,12 @@ def test_a_patch_is_that_of_the_padded_image(top: int, left: int, height: int, w
 def test_a_slice_of_a_volume():
     volume = torch.rand(1, 9, 7, 5)
     assert torch.equal(patch_of(volume, (2, 3, 4), (4, 3)), volume[:, 2:6, 3:6, 4])
+
+
+def test_where_labels_count_may_have_another_grid():
+    mask, inside = torch.zeros(40, 30, dtype=torch.uint8), torch.zeros(20, 15, dtype=torch.bool)
+    inside[5:10, 5:10] = True
+    case = Labelled(torch.rand(1, 40, 30), mask, inside)
+    train = PatchDataset([Case("a", Path("a"), 0)], lambda _: case, patch=(16, 16))
+    voxels = np.concatenate([part.voxels for part in draw_voxels(train, 2, each=500).patches])
+    assert sorted(map(tuple, voxels.tolist())) == [(y, x) for y in range(10, 20) for x in range(10, 20)]

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -75,10 +74,17 @@ def wasserstein(one: Gaussian, other: Gaussian) -> float:
         >>> round(wasserstein(narrow, wide), 6)
         1.414214
     """
-    product = one.root @ other.covariance @ one.root
-    common = np.sqrt(np.linalg.eigvalsh((product + product.T) / 2).clip(0)).sum()
-    spread = np.trace(one.covariance) + np.trace(other.covariance) - 2 * common
-    return float(np.sqrt(((one.mean - other.mean) ** 2).sum() + max(spread, 0.0)))
+    return float(_distances(one, [other])[0])
+
+
+def _distances(one: Gaussian, others: Sequence[Gaussian]) -> Float[NDArray[np.float64], " other"]:
+    """From one to several, whose eigenvalues are found in one call."""
+    covariances = np.stack([other.covariance for other in others])
+    products = one.root @ covariances @ one.root
+    common = np.sqrt(np.linalg.eigvalsh((products + products.swapaxes(1, 2)) / 2).clip(0)).sum(axis=1)
+    spread = np.trace(one.covariance) + np.trace(covariances, axis1=1, axis2=2) - 2 * common
+    apart = ((np.stack([other.mean for other in others]) - one.mean) ** 2).sum(axis=1)
+    return np.asarray(np.sqrt(apart + spread.clip(0)))
 
 
 def class_consistency(
@@ -105,7 +111,8 @@ def class_consistency(
         gaussians = [Gaussian.of(voxels) for voxels in found if len(voxels) > 1]
         if len(gaussians) < 2:
             raise NotDefined("a class is in fewer than two cases")
-        distances.append(np.mean([wasserstein(one, other) for one, other in combinations(gaussians, 2)]))
+        pairs = [_distances(one, gaussians[at:]) for at, one in enumerate(gaussians[:-1], start=1)]
+        distances.append(np.concatenate(pairs).mean())
     if not distances:
         raise NotDefined("no voxel is of a class other than the background")
     return float(np.mean(distances))
@@ -161,8 +168,9 @@ def cc_fv(
     """
     numbers = finite_features(features, len(labels))
     widths = [numbers.shape[1]] if widths is None else widths
-    starts = np.cumsum(widths)[:-1]
-    return sum(_of_stage(stage, np.asarray(labels), np.asarray(cases)) for stage in np.split(numbers, starts, axis=1))
+    stages = np.split(numbers, np.cumsum(widths)[:-1], axis=1)
+    members = np.unique(np.asarray(cases, dtype=str), return_inverse=True)[1]
+    return sum(_of_stage(stage, np.asarray(labels), members) for stage in stages)
 
 
 def _of_stage(features: NDArray[np.float64], labels: NDArray[Any], cases: NDArray[Any]) -> float:
