@@ -133,7 +133,8 @@ def side_by_side(features: NDArray[np.float32], widths: tuple[int, ...]) -> NDAr
         widths: features of each stage; those of one stage stay as they are.
 
     Examples:
-        >>> side_by_side(np.array([[4.0, 0.0], [0.0, 2.0]], np.float32), (1, 1)).round(3).tolist()
+        >>> found = side_by_side(np.array([[4.0, 0.0], [0.0, 2.0]], np.float32), (1, 1))
+        >>> found.astype(float).round(3).tolist()
         [[1.414, 0.0], [0.0, 1.414]]
     """
     if len(widths) == 1:
