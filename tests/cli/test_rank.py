@@ -12,6 +12,7 @@ import pytest
 
 from acnorm.cli.main import main as acnorm
 from acnorm.cli.rank import as_text, main
+from acnorm.data.segmentation_phantoms import segmentation_phantoms
 from acnorm.ranking.rank import Candidate, Ranking, rank
 from acnorm.ranking.result import Score
 from tiny_runs import NETWORK, checkpoint, eyes
@@ -185,6 +186,44 @@ def test_a_csv_file_must_be_one_and_can_be_written(zoo: Path, tmp_path: Path, ca
     assert re.fullmatch(r"acnorm: --csv .*scores\.txt: must end in \.csv\.\n", capsys.readouterr().err)
     assert acnorm(["rank", *flags(zoo, "--csv", "/proc/none/scores.csv")]) == 2
     assert re.fullmatch(r"acnorm: /proc/none/scores\.csv: cannot be written .*\n", capsys.readouterr().err)
+
+
+@pytest.fixture(scope="module")
+def hearts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("hearts")
+    segmentation_phantoms(folder / "hearts", task="cardiac", domain="target", cases=6, size=24, seed=0)
+    checkpoint(folder / "a.pth", "cifar/resnet20")
+    usual = ["--slices", "--patch-size", "16", "--voxels", "10", "--measures", "cc-fv"]
+    return ["--data", str(folder / "hearts"), "--model", "cifar/resnet20", "--weights", str(folder / "a.pth"), *usual]
+
+
+def test_label_maps_are_ranked_by_their_voxels(hearts: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main([*hearts, "--stage", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["candidate", "loaded", "features", "cc-fv", "time"]
+    assert lines[1].split()[1:4] == ["100", "%", "16"]
+    told = r"Features: up to 10 voxels of each class in each of \d+ cases, \d+ in all, in patches of 16 × 16, stage 1 of cifar/resnet20\."
+    assert any(re.fullmatch(told, line) for line in lines)
+    assert any(re.fullmatch(r"Places: .* Measured on \d+ training cases of \d+ patients\.", line) for line in lines)
+
+
+def test_settings_of_label_maps_reach_the_ranking(hearts: list[str], capsys: pytest.CaptureFixture[str]):
+    def told(*more: str) -> float:
+        assert main([*hearts, "--json", *more]) == 0
+        return json.loads(capsys.readouterr().out)["candidates"][0]["scores"]["cc-fv"]["value"]
+
+    values = [told(), told("--stage", "1"), told("--voxels", "12"), told("--patch-size", "24")]
+    values += [told("--window=0,50"), told("--spacing", "3")]
+    assert len(set(values)) == len(values)
+
+
+def test_settings_that_do_not_fit_label_maps_are_one_line(hearts: list[str], capsys: pytest.CaptureFixture[str]):
+    assert acnorm(["rank", *hearts, "--image-size", "32"]) == 2
+    told = r"acnorm: --image-size is for images with classes; .*hearts holds label maps: give --patch-size\.\n"
+    assert re.fullmatch(told, capsys.readouterr().err)
+    assert acnorm(["rank", *hearts, "--spacing", "0"]) == 2
+    told = "acnorm: --spacing is '0', must be millimetres above 0, such as 1.5 or 1,1,3, or median.\n"
+    assert capsys.readouterr().err == told
 
 
 def test_features_are_kept_where_asked(zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

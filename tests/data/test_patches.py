@@ -156,3 +156,12 @@ def test_it_can_be_handed_to_a_worker_and_reads_each_case_once():
         _ = patches[0, index]
     assert reads == ["a"]
     assert pickle.loads(pickle.dumps(whole)).mask.shape == (9, 9)
+
+
+def test_drawn_anew_are_other_patches_of_the_same_cases():
+    patches = dataset(numbered(20, 31), numbered(20, 31), patch=(8, 7), per_case=3)
+    other, more = patches.drawn_anew(1), patches.drawn_anew(0, per_case=5)
+    assert (len(patches), len(other), len(more)) == (6, 6, 10)
+    assert torch.equal(more[0, 2]["image"], patches[0, 2]["image"])
+    assert any(not torch.equal(other[0, at]["image"], patches[0, at]["image"]) for at in range(6))
+    assert (patches.seed, patches.per_case) == (0, 3)

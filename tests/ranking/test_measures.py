@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
+from acnorm.ranking.cc_fv import cc_fv
 from acnorm.ranking.inputs import NotDefined
-from acnorm.ranking.measures import MEASURES, NEEDS, Evidence, Measure
+from acnorm.ranking.measures import LABEL_MAP_MEASURES, MEASURES, NEEDS, Evidence, Measure, VoxelEvidence
 
 OF_EVIDENCE = [row for row in MEASURES.values() if not row.of_network]
 OF_FEATURES = [row for row in MEASURES.values() if row.needs == "features"]
@@ -37,7 +38,7 @@ def changed(found: Evidence, **parts: np.ndarray) -> Evidence:
 
 
 def test_the_table_says_what_each_needs_in_known_words():
-    assert all(row.needs in NEEDS and row.about and row.paper for row in MEASURES.values())
+    assert all(row.needs in NEEDS and row.about and row.paper for row in (MEASURES | LABEL_MAP_MEASURES).values())
     assert all((row.score is None and row.held is None) == row.of_network for row in MEASURES.values())
 
 
@@ -191,3 +192,32 @@ def test_a_part_of_the_evidence_keeps_cases_together():
     part = found.of(rows)
     for name in inspect.signature(Evidence).parameters:
         assert np.array_equal(getattr(part, name), getattr(found, name)[rows])
+
+
+def of_voxels() -> VoxelEvidence:
+    """As ``evidence``, of nine cases."""
+    found = evidence()
+    names = np.array([f"case {at % 9}" for at in range(len(found.labels))])
+    return VoxelEvidence(found.features, found.labels, found.groups, cases=names, widths=(3, 5))
+
+
+def test_voxels_keep_their_cases():
+    found, rows = of_voxels(), np.array([5, 3, 9])
+    part = found.of(rows)
+    assert part.cases.tolist() == ["case 5", "case 3", "case 0"]
+    assert part.widths == (3, 5)
+    assert np.array_equal(part.features, found.features[rows])
+
+
+def test_measures_of_label_maps_take_voxels_alone():
+    (measure,) = LABEL_MAP_MEASURES.values()
+    found = of_voxels()
+    assert measure.of(found) == cc_fv(found.features, found.labels, found.cases, widths=(3, 5))
+    with pytest.raises(NotDefined, match=r"^it is for label maps$"):
+        measure.of(evidence())
+
+
+@named_of_features
+def test_measures_of_features_score_voxels_as_they_are(measure: Measure):
+    found = of_voxels()
+    assert measure.of(found) == measure.of(Evidence(found.features, found.labels, found.groups))

@@ -13,14 +13,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse(argv)
     from acnorm.cli.tables import table
-    from acnorm.ranking.measures import MEASURES, NEEDS
+    from acnorm.ranking.measures import LABEL_MAP_MEASURES, MEASURES, NEEDS
+
+    listed = [*MEASURES.values(), *LABEL_MAP_MEASURES.values()]
 
     if options.json:
         fields = ("name", "about", "paper", "needs", "comparable", "several")
-        print(json.dumps([{name: getattr(row, name) for name in fields} for row in MEASURES.values()], indent=1))
+        print(json.dumps([{name: getattr(row, name) for name in fields} for row in listed], indent=1))
         return 0
     rows = [["measure", "what it asks", "needs", "sizes", "several classes", "paper"]]
-    for row in MEASURES.values():
+    for row in listed:
         sizes = "any" if row.comparable else "one"
         rows.append([row.name, row.about, row.needs, sizes, "yes" if row.several else "no", row.paper])
     print(table(rows))

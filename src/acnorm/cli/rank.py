@@ -29,6 +29,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", help="of the data; found out where not given")
     parser.add_argument("--splits", help="file with the split of each case")
     parser.add_argument("--image-size", type=int, help="height and width in pixels")
+    parser.add_argument("--patch-size", type=int, help="of label maps, sides of the patches in voxels")
+    parser.add_argument("--slices", action="store_true", help="of label maps, take volumes slice by slice")
+    parser.add_argument("--spacing", metavar="MM", help="of label maps, to which volumes are resampled; or median")
+    parser.add_argument("--window", metavar="LOW,HIGH", help="of volumes, lowest and highest intensity")
+    parser.add_argument(
+        "--stage", metavar="N", help="of label maps, the encoder's stage (1: the finest), or several: 2,3"
+    )
+    parser.add_argument("--voxels", type=int, help="of label maps, of each class in each case (default: 100)")
     parser.add_argument("--probe-steps", type=int, help="optimiser steps of the probe (default: 1)")
     parser.add_argument("--probe-epochs", type=int, help="whole epochs in the place of steps")
     parser.add_argument("--probe-seeds", type=int, default=5, help="probes a candidate (default: 5)")
@@ -48,8 +56,6 @@ def main(argv: list[str]) -> int:
         if Path(as_csv).suffix.lower() != ".csv":
             raise UserError(f"--csv {as_csv}: must end in .csv.")
         check_writable(Path(as_csv))
-    if options["measures"] is None:
-        del options["measures"]
     ranking = rank(**options)
     if as_csv is not None:
         _write(ranking, Path(as_csv))
@@ -116,6 +122,8 @@ def _notes(ranking: Ranking) -> list[str]:
     who = "cases, patients unknown" if ranking.patients is None else f"cases of {ranking.patients} patients"
     notes = [f"Places: 1 is the highest; = cannot be told from it. Measured on {ranking.cases} training {who}."]
     by_seed = [name for name in ranking.measures if name in ("ac-corr", "affine-drift", "gradient-ratio")]
+    if ranking.sample:
+        notes.append(f"Features: {ranking.sample}.")
     if set(by_seed) - {"gradient-ratio"}:
         notes.append(f"Probe: {ranking.protocol}.")
     if by_seed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +129,12 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
         patch = patch * draw.uniform(1 - light, 1 + light) + draw.uniform(-light, light)
         labels = take(mask[None].float(), moved, self.patch, mode="nearest")[0]
         return {"image": patch, "mask": labels.round().long(), "index": torch.tensor(at)}
+
+    def drawn_anew(self, seed: int, per_case: int | None = None) -> PatchDataset:
+        """Other patches of the same cases, which are read and kept once for both; as many of each where not given."""
+        other = copy(self)
+        other.seed, other.per_case = seed, per_case or self.per_case
+        return other
 
     def labelled(self, index: int) -> Labelled:
         """The whole prepared case, from the cache once it was read."""

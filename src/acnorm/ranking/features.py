@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from acnorm._version import __version__
 from acnorm.checkpoints.keys import match_names
 from acnorm.checkpoints.read import read_checkpoint
 from acnorm.data.atomic import replacing
+from acnorm.data.case import Case
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.fingerprint import fingerprint
 from acnorm.errors import UserError
@@ -52,11 +54,34 @@ def features_of(network: Network, cases: CaseDataset, cache: Path | None = None)
     """
     if cache is None:
         return _pass(network, cases), False
-    file = cache / f"{features_key(network, cases)}.safetensors"
-    kept = _read(file, len(cases))
+    return kept_in(cache, features_key(network, cases), len(cases), lambda: _pass(network, cases))
+
+
+def kept_in(
+    cache: Path, key: str, rows: int, make: Callable[[], NDArray[np.float32]]
+) -> tuple[NDArray[np.float32], bool]:
+    """Return features from the cache, and whether they were there; made and written where not.
+
+    Args:
+        cache: the folder.
+        key: of the features.
+        rows: how many there must be.
+        make: gives them where they are not there, or broken.
+
+    Raises:
+        UserError: the cache cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> cache = Path(tempfile.mkdtemp())
+        >>> [kept_in(cache, "a", 1, lambda: np.ones((1, 2), np.float32))[1] for _ in range(2)]
+        [False, True]
+    """
+    file = cache / f"{key}.safetensors"
+    kept = _read(file, rows)
     if kept is not None:
         return kept, True
-    features = _pass(network, cases)
+    features = make()
     with replacing(file) as draft:
         save_file({"features": torch.from_numpy(features)}, draft)
     return features, False
@@ -69,11 +94,26 @@ def features_key(network: Network, cases: CaseDataset) -> str:
         >>> features_key.__name__
         'features_key'
     """
+    return content_key(network, cases.cases, {"preprocessing": cases.preprocessing.to_dict()})
+
+
+def content_key(network: Network, cases: Sequence[Case], settings: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a network but its head, of cases with their files, and of settings.
+
+    Args:
+        network: with its weights loaded.
+        cases: in the order of the features.
+        settings: plain values, all that else the features depend on.
+
+    Examples:
+        >>> content_key.__name__
+        'content_key'
+    """
     whole = hashlib.sha256()
     what = {
-        "cases": fingerprint(cases.cases),
-        "order": [case.id for case in cases.cases],
-        "preprocessing": cases.preprocessing.to_dict(),
+        "cases": fingerprint(cases),
+        "order": [case.id for case in cases],
+        **settings,
         "head": network.head,
         "structure": repr(network.module),
         "versions": [__version__, torch.__version__],

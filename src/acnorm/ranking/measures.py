@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from acnorm.ranking.auc import macro_auc
+from acnorm.ranking.cc_fv import cc_fv
 from acnorm.ranking.gbc import gbc
 from acnorm.ranking.h_score import h_score, shrunk_h_score
 from acnorm.ranking.inputs import NotDefined
@@ -26,7 +27,8 @@ from acnorm.ranking.trans_rate import trans_rate
 
 Held = tuple[Bool[NDArray[np.bool_], "case class"], Float[NDArray[np.float64], "case class"]]
 NEEDS = {
-    "features": "features (the input of the head in eval mode)",
+    "features": "features (the input of the head in eval mode; of label maps those of voxels)",
+    "voxels": "features of voxels with their cases, of label maps alone",
     "source classes": "the checkpoint's own head, for its classes' probabilities",
     "gradients": "a batch of images forward and backward",
     "probe": "a short fine-tune of the converted network",
@@ -60,6 +62,27 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class VoxelEvidence(Evidence):
+    """The same of voxels of label maps: every row is a voxel, its label a class of the map.
+
+    cases: the case of each voxel. widths: number of features of each stage, which stand side by side.
+
+    Examples:
+        >>> names = np.array(["a", "b", "b"])
+        >>> evidence = VoxelEvidence(np.eye(3), np.array([0, 1, 1]), names, cases=names, widths=(1, 2))
+        >>> evidence.of(np.array([0, 2])).cases.tolist()
+        ['a', 'b']
+    """
+
+    cases: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=str))
+    widths: tuple[int, ...] = ()
+
+    def of(self, rows: NDArray[np.intp]) -> Evidence:
+        """The same of some voxels only."""
+        return replace(cast(VoxelEvidence, super().of(rows)), cases=self.cases[rows])
+
+
+@dataclass(frozen=True)
 class Measure:
     """A transferability measure; of two candidates the one with the higher score should be the better start.
 
@@ -73,7 +96,7 @@ class Measure:
     name: str
     about: str
     paper: str
-    needs: Literal["features", "source classes", "gradients", "probe"]
+    needs: Literal["features", "voxels", "source classes", "gradients", "probe"]
     comparable: bool
     several: bool = False
     score: Callable[[Evidence], float] | None = None
@@ -115,6 +138,12 @@ def _of_source(measure: Callable[[NDArray[Any], NDArray[Any]], float]) -> Callab
         return measure(evidence.source, evidence.labels)
 
     return score
+
+
+def _of_voxels(evidence: Evidence) -> float:
+    if not isinstance(evidence, VoxelEvidence):
+        raise NotDefined("it is for label maps")
+    return cc_fv(evidence.features, evidence.labels, list(evidence.cases), widths=evidence.widths)
 
 
 _ROWS = (
@@ -242,3 +271,14 @@ _ROWS = (
     ),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ROWS}
+# Those that only label maps can be scored by.
+LABEL_MAP_MEASURES: dict[str, Measure] = {
+    "cc-fv": Measure(
+        "cc-fv",
+        "whether classes look alike from case to case while cases differ",
+        "Yang et al., arXiv 2307.11958",
+        "voxels",
+        comparable=False,
+        score=_of_voxels,
+    )
+}

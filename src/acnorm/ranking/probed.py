@@ -9,12 +9,13 @@ import numpy as np
 
 from acnorm.core.convert import ConversionError, acnorm_layers, convert
 from acnorm.data.dataset import CaseDataset
+from acnorm.data.patches import PatchDataset
 from acnorm.errors import UserError
 from acnorm.models.sources import Network
 from acnorm.ranking.ac_corr import ac_corr, chosen_layers
 from acnorm.ranking.affine_drift import affine_drift
 from acnorm.ranking.inputs import NotDefined
-from acnorm.ranking.probe import probe
+from acnorm.ranking.probe import BATCH_SIZE, Loss, probe
 
 # Below this spread (standard deviation) of a layer's source ratios, its channels can hardly be told apart.
 LEAST_SPREAD = 1e-3
@@ -36,22 +37,26 @@ class Probed:
 
 def probed(
     network_of: Callable[[int], tuple[Network, Sequence[str] | None]],
-    train: CaseDataset,
+    train: CaseDataset | PatchDataset,
     seeds: range,
     *,
     steps: int | None = None,
     epochs: int | None = None,
     layers: str | None = None,
+    batch_size: int = BATCH_SIZE,
+    loss: Loss | None = None,
 ) -> Probed:
     """Probe a candidate once a seed and return what its layers then say.
 
     Args:
         network_of: gives, for a seed, the network with its weights loaded and the norm layers whose affine was.
         train: training cases.
-        seeds: of the head and the order of cases.
+        seeds: of the head, the order of cases, and of label maps the patches.
         steps: optimiser steps; one where neither is given.
         epochs: whole epochs in the place of steps.
         layers: only layers whose name matches this pattern, as in a shell.
+        batch_size: as for ``probe``.
+        loss: as for ``probe``.
 
     Raises:
         NotDefined: nothing was trained: the affine is constant over channels or hardly differs.
@@ -76,7 +81,8 @@ def probed(
             chosen_layers(module, layers)
         except ValueError as error:
             raise UserError(f"--layers: {error}") from None
-        probe(module, network.head, train, seed=seed, steps=steps, epochs=epochs)
+        cases = train.drawn_anew(seed) if isinstance(train, PatchDataset) else train
+        probe(module, network.head, cases, seed=seed, steps=steps, epochs=epochs, batch_size=batch_size, loss=loss)
         scores.append(ac_corr(module, layers))
         drifts.append(affine_drift(module, layers))
     return Probed(tuple(score.paper for score in scores), tuple(score.per_channel for score in scores), tuple(drifts))

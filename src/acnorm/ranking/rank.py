@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from acnorm.checkpoints.load import MINIMUM_SHARE
+from acnorm.data.formats import read_cases
 from acnorm.data.loading import load_data
 from acnorm.errors import UserError
 from acnorm.models.sources import find_source
 from acnorm.ranking.advice import advice
 from acnorm.ranking.agreement import agreement
-from acnorm.ranking.measures import MEASURES, Measure
+from acnorm.ranking.measures import LABEL_MAP_MEASURES, MEASURES, Measure
 from acnorm.ranking.placing import beyond_probes, incomparable, placed
 from acnorm.ranking.resampling import differs
 from acnorm.ranking.result import Candidate as Candidate
 from acnorm.ranking.result import Ranking as Ranking
 from acnorm.ranking.scoring import Found, Task
+from acnorm.ranking.settings import window_of
 
 # Those with the most evidence for them, in the order in which they decide.
 DEFAULT = ("knn", "linear-probe", "logme", "leep", "nce", "shrunk-h-score", "ac-corr", "affine-drift")
+# The same of label maps, without those that need a head of the source, and with the one made for them.
+LABEL_MAP_DEFAULT = ("knn", "linear-probe", "logme", "cc-fv", "shrunk-h-score", "ac-corr", "affine-drift")
 
 
 def rank(
@@ -30,10 +35,16 @@ def rank(
     data: Path | str,
     model: Sequence[str] | str,
     weights: Sequence[Path | str] | Path | str,
-    measures: Sequence[str] | str = DEFAULT,
+    measures: Sequence[str] | str | None = None,
     format: str | None = None,
     splits: Path | str | None = None,
     image_size: int | None = None,
+    patch_size: int | None = None,
+    slices: bool = False,
+    spacing: Sequence[float] | str | None = None,
+    window: Sequence[float] | str | None = None,
+    stage: Sequence[int] | int | str | None = None,
+    voxels: int | None = None,
     probe_steps: int | None = None,
     probe_epochs: int | None = None,
     probe_seeds: int = 5,
@@ -48,14 +59,25 @@ def rank(
     with an interval over patients. AC-Corr and affine drift are read after a probe of one optimiser step (or more), the
     same heads and batches for every candidate. Each network with random weights is scored as well.
 
+    Of label maps, the network is the encoder of a U-Net as for ``finetune``; the features are those of voxels, as many
+    of each class in each case, and the probe trains on patches.
+
     Args:
         data: as for ``finetune``.
         model: the network that all candidates are for, or one for each.
         weights: candidate checkpoints, each a different file; or one.
-        measures: names of ``MEASURES``, or "all"; the first decides.
+        measures: names of ``MEASURES`` (and of ``LABEL_MAP_MEASURES``), or "all"; the first decides.
         format: of the data.
         splits: file with the split of each case.
-        image_size: in pixels.
+        image_size: in pixels; for images with classes.
+        patch_size: of label maps, sides of the patches in voxels; 128 in 2D and 64 in 3D where not given.
+        slices: of label maps, take volumes slice by slice with a 2D network.
+        spacing: of label maps, millimetres to which volumes are resampled, one or one an axis, or "median".
+        window: of volumes, lowest and highest intensity.
+        stage: of label maps, the encoder's stages whose features are taken, from 1, the finest; where not given the
+            finest but the first with 32 channels or more.
+        voxels: of label maps, how many of each class in each case; 100 where not given, fewer where all would be more
+            than 4000.
         probe_steps: optimiser steps of the probe; one where not given.
         probe_epochs: whole epochs in the place of steps.
         probe_seeds: probes a candidate.
@@ -76,53 +98,76 @@ def rank(
     names = [str(file) for file in ([weights] if isinstance(weights, str | Path) else weights)]
     models = [model] if isinstance(model, str) else list(model)
     _check(names, models, {"steps": probe_steps, "epochs": probe_epochs, "seeds": probe_seeds})
-    chosen = chosen_measures(measures)
     models = models * len(names) if len(models) == 1 else models
-    loaded = load_data(
-        data,
-        format=format,
-        splits_file=None if splits is None else Path(splits),
-        image_size=image_size,
-        usual_statistics=find_source(models[0]).statistics,
-        seed=seed,
-    )
-    task = Task(
-        loaded,
-        chosen,
-        seed,
-        minimum_share,
-        None if cache is None else Path(cache),
-        range(seed, seed + probe_seeds),
-        {"steps": probe_steps, "epochs": probe_epochs, "layers": layers},
-    )
+    statistics = find_source(models[0]).statistics  # a wrong name is told before all images are read
+    collection = read_cases(data, format)
+    label_maps = collection.task == "segmentation"
+    chosen = chosen_measures(measures, label_maps=label_maps)
+    for_label_maps = {"patch_size": patch_size, "slices": slices, "spacing": spacing, "stage": stage, "voxels": voxels}
+    _check_kind(data, image_size, for_label_maps, label_maps=label_maps)
+    splits_file = None if splits is None else Path(splits)
+    probe = {"steps": probe_steps, "epochs": probe_epochs, "layers": layers}
+    common: dict[str, Any] = {
+        "seed": seed,
+        "minimum_share": minimum_share,
+        "cache": None if cache is None else Path(cache),
+        "probe_seeds": range(seed, seed + probe_seeds),
+    }
+    if label_maps:
+        from acnorm.ranking.label_maps import label_map_task  # MONAI takes seconds to import
+
+        settings = {**for_label_maps, "format": format, "splits": splits_file, "window": window}
+        task: Task = label_map_task(data, chosen, probe, **common, settings=settings)
+    else:
+        loaded = load_data(
+            collection,
+            splits_file=splits_file,
+            image_size=image_size,
+            window=window_of(window),
+            usual_statistics=statistics,
+            seed=seed,
+        )
+        task = Task(loaded, chosen, probe=probe, **common)
     for name, each in zip(names, models, strict=True):  # all of them before the first pass: a bad file is told at once
         task.network(each, name, seed)
     found = [task.found(each, name) for name, each in zip(names, models, strict=True)]
     baselines = {each: task.found(each, None) for each in dict.fromkeys(models)}
-    return _ranking(task, found, baselines, _protocol(probe_steps, probe_epochs, probe_seeds, layers))
+    return _ranking(task, found, baselines, _protocol(probe_steps, probe_epochs, probe_seeds, layers, task.batches))
 
 
-def chosen_measures(names: Sequence[str] | str) -> tuple[Measure, ...]:
-    """Return the measures of these names, or of "all", in their order.
+def chosen_measures(names: Sequence[str] | str | None, *, label_maps: bool = False) -> tuple[Measure, ...]:
+    """Return the measures of these names, or of "all", in their order; the usual ones where not given.
+
+    Args:
+        names: with commas between, or one by one.
+        label_maps: whether they are for label maps, of which there are more.
 
     Raises:
-        UserError: an unknown name or one given twice.
+        UserError: an unknown name, one given twice, or one that is for label maps.
 
     Examples:
         >>> [measure.name for measure in chosen_measures("logme,knn")]
         ['logme', 'knn']
     """
+    known = {**MEASURES, **LABEL_MAP_MEASURES} if label_maps else MEASURES
+    usual = LABEL_MAP_DEFAULT if label_maps else DEFAULT
+    if names is None:
+        names = usual
     if isinstance(names, str):
-        names = list(MEASURES) if names == "all" else names.split(",")
+        names = list(known) if names == "all" else names.split(",")
     for name in names:
-        if name not in MEASURES:
-            raise UserError(f"--measures: {name!r} is none; there are {', '.join(MEASURES)}, or all.")
+        if name in LABEL_MAP_MEASURES and not label_maps:
+            raise UserError(
+                f"--measures: {name} is for label maps, the data hold classes; there are {', '.join(known)}."
+            )
+        if name not in known:
+            raise UserError(f"--measures: {name!r} is none; there are {', '.join(known)}, or all.")
         if list(names).count(name) > 1:
             raise UserError(f"--measures: {name} is given twice; give each once, the one that decides first.")
     if not names:
         raise UserError("--measures: give one or more (acnorm measures).")
-    deciding = list(DEFAULT) if len(names) == len(MEASURES) else []
-    return tuple(MEASURES[name] for name in dict.fromkeys([*deciding, *names]))
+    deciding = list(usual) if len(names) == len(known) else []
+    return tuple(known[name] for name in dict.fromkeys([*deciding, *names]))
 
 
 def _ranking(task: Task, found: list[Found], baselines: Mapping[str, Found], protocol: str) -> Ranking:
@@ -163,9 +208,10 @@ def _ranking(task: Task, found: list[Found], baselines: Mapping[str, Found], pro
         baselines=_candidates(baselines.values()),
         incomparable=reasons,
         agreement=agreement(columns),
-        cases=len(task.data.train),
+        cases=len(task.data.train.cases),
         patients=len(set(task.groups)) if known else None,
         advice=advice(candidates, tied, by, reasons.get(by)),
+        sample=task.sample if any(item.size for item in candidates) else "",
     )
 
 
@@ -182,11 +228,22 @@ def _size(candidate: Candidate, measure: Measure) -> int | str:
     return candidate.model if measure.of_network else candidate.size or 0
 
 
-def _protocol(steps: int | None, epochs: int | None, seeds: int, layers: str | None) -> str:
+def _protocol(steps: int | None, epochs: int | None, seeds: int, layers: str | None, batches: str) -> str:
     count, unit = (epochs, "epoch") if epochs is not None else (steps or 1, "optimiser step")
     length = "one optimiser step" if epochs is None and count == 1 else f"{count} {unit}{'s' * (count > 1)}"
     looked = "" if layers is None else f", layers {layers}"
-    return f"{length} of SGD at 0.01 (head 0.1), batches of 64, {seeds} probe seeds{looked}"
+    return f"{length} of SGD at 0.01 (head 0.1), batches of {batches}, {seeds} probe seeds{looked}"
+
+
+def _check_kind(
+    data: Path | str, image_size: int | None, for_label_maps: Mapping[str, Any], *, label_maps: bool
+) -> None:
+    """Refuse settings of the other kind of data, in the place of leaving them unused."""
+    if label_maps and image_size is not None:
+        raise UserError(f"--image-size is for images with classes; {data} holds label maps: give --patch-size.")
+    for name, value in for_label_maps.items():
+        if not label_maps and value not in (None, False):
+            raise UserError(f"--{name.replace('_', '-')} is for label maps; {data} holds classes: leave it out.")
 
 
 def _check(names: Sequence[str], models: Sequence[str], probe: Mapping[str, int | None]) -> None:

@@ -62,7 +62,8 @@ class Ranking:
     protocol: the probe in words. tied: candidates that cannot be told from the first, its own weights included.
     by: the measure that decides. baselines: each network with random weights, which takes no place. incomparable: by
     measure, why its scores have no places. agreement: Kendall's τ of pairs of measures over the candidates. cases,
-    patients: that were measured; patients is None where they are unknown. advice: what to do, in plain words.
+    patients: that were measured; patients is None where they are unknown. advice: what to do, in plain words. sample:
+    of label maps, the voxels whose features were scored, in words.
     """
 
     candidates: tuple[Candidate, ...]
@@ -75,6 +76,7 @@ class Ranking:
     cases: int = 0
     patients: int | None = None
     advice: str = ""
+    sample: str = ""
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from acnorm.checkpoints.load import LoadReport, load_checkpoint
 from acnorm.data.batches import EpochBatches
 from acnorm.data.dataset import CaseDataset
-from acnorm.data.loading import PreparedData
 from acnorm.data.preprocessing import statistics
 from acnorm.models.sources import Network, build_network, find_source
 from acnorm.ranking.features import features_of, source_probabilities
@@ -41,29 +41,38 @@ class Found:
 
 @dataclass(frozen=True)
 class Task:
-    """What is the same for all candidates."""
+    """What is the same for all candidates; here for images with classes.
 
-    data: PreparedData
+    data: ``PreparedData``, or of a subclass other data with training cases, classes and preprocessing.
+    """
+
+    refused: ClassVar[Mapping[str, str]] = {}  # why measures with these needs have no score
+
+    data: Any
     measures: tuple[Measure, ...]
     seed: int
     minimum_share: float
     cache: Path | None
     probe_seeds: range
-    probe: Mapping[str, int | str | None]
+    probe: Mapping[str, Any]
 
     def network(self, model: str, name: str | None, seed: int) -> tuple[Network, LoadReport | None]:
         """The network with a head drawn from the seed, and what loaded from the file (nothing where None)."""
-        prepare, classes = self.data.preprocessing, len(self.data.collection.classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = build_network(model, classes=classes, channels=prepare.channels, dimensions=prepare.dimensions)
+            network = self.new_network(model)
         if name is None:
             return network, None
         share = self.minimum_share
         report = load_checkpoint(network.module, name, head=network.head, stem=network.stem, minimum_share=share)
         return network, report
 
-    def cases(self, model: str) -> CaseDataset:
+    def new_network(self, model: str) -> Network:
+        """The network with new weights."""
+        prepare, classes = self.data.preprocessing, len(self.data.collection.classes)
+        return build_network(model, classes=classes, channels=prepare.channels, dimensions=prepare.dimensions)
+
+    def cases(self, model: str) -> Any:
         """The training cases as this network is used to seeing them."""
         train, usual = self.data.train, find_source(model).statistics
         if usual is None or len(usual[0]) != train.preprocessing.channels:
@@ -86,31 +95,55 @@ class Task:
             np.int64
         )
 
+    @property
+    def sample(self) -> str:
+        """What the features are of, where that must be said."""
+        return ""
+
+    @property
+    def batches(self) -> str:
+        """What a step of the probe sees."""
+        return str(BATCH_SIZE)
+
+    def evidence(self, network: Network, cases: Any, name: str | None) -> tuple[Evidence, bool]:
+        """What one pass over the cases gives, and whether it came from the cache."""
+        features, cached = features_of(network, cases, self.cache)
+        finite = np.isfinite(features).all()
+        source = None if name is None or not finite else source_probabilities(network, name, features)
+        return Evidence(features, self.labels, np.array(self.groups), source), cached
+
     def found(self, model: str, name: str | None) -> Found:
         """Score one candidate, or the network with random weights where no file is named."""
         start = time.perf_counter()
         network, report = self.network(model, name, self.seed)
         share = 0.0 if report is None else report.parameter_share
         found = Found(Candidate(RANDOM if name is None else name, loaded=share, model=model))
+        found.scores = {
+            measure.name: Score(reason=self.refused[measure.needs])
+            for measure in self.measures
+            if measure.needs in self.refused
+        }
+        needs = {measure.needs for measure in self._served}
         cases = self.cases(model)
-        if not all(measure.of_network for measure in self.measures):
+        if needs - {"gradients", "probe"}:
             self._score_features(found, network, cases, name)
-        if any(measure.needs == "gradients" for measure in self.measures):
+        if "gradients" in needs:
             self._score_gradients(found, network, cases)
-        if any(measure.needs == "probe" for measure in self.measures):
+        if "probe" in needs:
             self._score_probes(found, model, cases, network, report)
         found.scores = {measure.name: found.scores[measure.name] for measure in self.measures}
         found.candidate = replace(found.candidate, seconds=time.perf_counter() - start)
         return found
 
-    def _score_features(self, found: Found, network: Network, cases: CaseDataset, name: str | None) -> None:
-        features, cached = features_of(network, cases, self.cache)
-        found.candidate = replace(found.candidate, size=features.shape[1], cached=cached)
-        finite = np.isfinite(features).all()
-        source = None if name is None or not finite else source_probabilities(network, name, features)
-        evidence = Evidence(features, self.labels, np.array(self.groups), source)
-        draws = Draws.make(evidence.labels, self.groups, seed=self.seed)
-        for measure in self.measures:
+    @property
+    def _served(self) -> list[Measure]:
+        return [measure for measure in self.measures if measure.needs not in self.refused]
+
+    def _score_features(self, found: Found, network: Network, cases: Any, name: str | None) -> None:
+        evidence, cached = self.evidence(network, cases, name)
+        found.candidate = replace(found.candidate, size=evidence.features.shape[1], cached=cached)
+        draws = Draws.make(evidence.labels, list(evidence.groups), seed=self.seed)
+        for measure in self._served:
             if not measure.of_network:
                 _timed(found, measure.name, partial(resampled, measure, evidence, draws))
 
@@ -126,9 +159,7 @@ class Task:
             reason = str(error)
         _add_by_seed(found, "gradient-ratio", values, reason, time.perf_counter() - start)
 
-    def _score_probes(
-        self, found: Found, model: str, cases: CaseDataset, first: Network, report: LoadReport | None
-    ) -> None:
+    def _score_probes(self, found: Found, model: str, cases: Any, first: Network, report: LoadReport | None) -> None:
         names = () if report is None else report.loaded
         loaded = {name: value for name, value in first.module.state_dict().items() if name in names}
 
@@ -139,7 +170,7 @@ class Task:
 
         start, result, reason = time.perf_counter(), None, None
         try:
-            result = probed(network_of, cases, self.probe_seeds, **self.probe)  # type: ignore[arg-type]
+            result = probed(network_of, cases, self.probe_seeds, **self.probe)
         except NotDefined as error:
             reason = str(error)
         seconds = time.perf_counter() - start

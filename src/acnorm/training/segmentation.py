@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float
-from monai.losses.dice import DiceCELoss
 from torch import Tensor, nn
 
 from acnorm.data.case import Case
 from acnorm.data.patches import Labelled
 from acnorm.data.segmentation import IntensityPreprocessing
+from acnorm.models.segmentation_loss import segmentation_loss
 from acnorm.training.inference import QUICK_OVERLAP, segment_case
 from acnorm.training.objective import Batch
 
@@ -54,7 +54,7 @@ class SegmentationObjective:
         self.preprocessing = preprocessing
         self.nested = nested
         self.validation = validation
-        self._loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+        self._loss = segmentation_loss()
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Soft Dice of the foreground classes over the batch, and cross-entropy over all voxels, in equal parts."""
