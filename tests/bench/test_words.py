@@ -87,3 +87,12 @@ def test_names():
     assert name_of("patience", 5) == name_of("patience", 5.0) == "patience 5"
     assert name_of("slices", True) == "slices True"
     assert metric_in_words("hd95_LV") == "HD95 LV"
+
+
+def test_millimetres_are_not_told_in_percent():
+    names, small = ("acnorm", "vanilla"), Difference(0.001, -0.004, 0.006, 0.5)
+    text = sentence_of(names, "HD95", small, 0.5, lower_is_better=True, needed=3, runs=9, share=False)
+    assert text == (
+        "acnorm cannot be told from vanilla in HD95: the difference of +0.001 has the 95 % interval -0.004 to +0.006, "
+        "which leaves room for acnorm to be better by up to 0.004 and worse by up to 0.006."
+    )

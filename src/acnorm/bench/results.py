@@ -22,7 +22,7 @@ from acnorm.bench.statistics import (
     win_tie_loss,
 )
 from acnorm.bench.store import Store
-from acnorm.bench.words import MARGIN, Verdict, metric_in_words, name_of, sentence_of, verdict_of
+from acnorm.bench.words import MARGIN, NO_SHARES, Verdict, metric_in_words, name_of, sentence_of, verdict_of
 from acnorm.errors import UserError
 from acnorm.training.metrics import LOWER_IS_BETTER
 
@@ -325,7 +325,7 @@ def _corrected(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _told(item: Comparison, corrected: float | None, baseline: str, block: Block) -> Comparison:
-    lower = block.lower_is_better
+    lower, share = block.lower_is_better, not block.metric.startswith(NO_SHARES)
     sentence = sentence_of(
         (item.name, baseline),
         metric_in_words(block.metric),
@@ -334,10 +334,11 @@ def _told(item: Comparison, corrected: float | None, baseline: str, block: Block
         lower_is_better=lower,
         needed=item.needed,
         runs=item.runs,
+        share=share,
     )
     if block.name:
         sentence = f"{block.name[0].upper()}{block.name[1:]}: {sentence}"
-    verdict = verdict_of(item.difference, corrected, lower_is_better=lower)
+    verdict = verdict_of(item.difference, corrected, lower_is_better=lower, share=share)
     return replace(item, corrected=corrected, verdict=verdict, sentence=sentence)
 
 

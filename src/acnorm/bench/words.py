@@ -8,14 +8,18 @@ from acnorm.bench.statistics import Difference
 
 LEVEL = 0.05
 MARGIN = 0.01  # the difference that a reader asks about: 1 %
+NO_SHARES = ("hd95", "false_lesions", "volume_error", "ejection_fraction_error")  # for which 1 % says nothing
 Verdict = Literal["better", "worse", "alike", "open", "unknown"]
 
 
-def verdict_of(difference: Difference, corrected: float | None, *, lower_is_better: bool) -> Verdict:
+def verdict_of(
+    difference: Difference, corrected: float | None, *, lower_is_better: bool, share: bool = True
+) -> Verdict:
     """Return what a comparison says.
 
     "better" or "worse": beyond chance, after the correction for the number of comparisons. "alike": any difference is
-    below ``MARGIN``. "open": the interval leaves room. "unknown": too few runs for an interval.
+    below ``MARGIN`` (of metrics that are shares). "open": the interval leaves room. "unknown": too few runs for an
+    interval.
 
     Examples:
         >>> verdict_of(Difference(0.03, 0.01, 0.05, 0.01), 0.02, lower_is_better=False)
@@ -27,7 +31,7 @@ def verdict_of(difference: Difference, corrected: float | None, *, lower_is_bett
         return "unknown"
     if corrected < LEVEL and (difference.low > 0 or difference.high < 0):
         return "better" if (difference.mean > 0) != lower_is_better else "worse"
-    if max(abs(difference.low), abs(difference.high)) < MARGIN:
+    if share and max(abs(difference.low), abs(difference.high)) < MARGIN:
         return "alike"
     return "open"
 
@@ -41,6 +45,7 @@ def sentence_of(
     lower_is_better: bool,
     needed: int | None,
     runs: int,
+    share: bool = True,
 ) -> str:
     """Return what can be concluded of a comparison.
 
@@ -52,6 +57,7 @@ def sentence_of(
         lower_is_better: of the metric.
         needed: runs with which a difference of ``MARGIN`` would be seen; None where none is enough.
         runs: pairs that there are.
+        share: whether 1 % of the metric says something.
 
     Examples:
         >>> seen = Difference(0.03, 0.01, 0.05, 0.001)
@@ -60,7 +66,7 @@ def sentence_of(
 (Holm-corrected p 0.001).'
     """
     first, second = names
-    verdict = verdict_of(difference, corrected, lower_is_better=lower_is_better)
+    verdict = verdict_of(difference, corrected, lower_is_better=lower_is_better, share=share)
     if verdict == "unknown" or difference.low is None or difference.high is None:
         what = f"a difference of {difference.mean:+.3f}" if runs else "no pair of runs has finished"
         return (
@@ -86,8 +92,8 @@ def sentence_of(
     return (
         f"{first} cannot be told from {second} in {metric}: the difference of {difference.mean:+.3f} "
         f"has the {interval}, "
-        f"which leaves room for {first} to be better by up to {most:.3f} and worse by up to {least:.3f}; "
-        f"{_needed(needed, runs)}."
+        f"which leaves room for {first} to be better by up to {most:.3f} and worse by up to {least:.3f}"
+        f"{f'; {_needed(needed, runs)}' if share else ''}."
     )
 
 
