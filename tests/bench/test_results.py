@@ -107,6 +107,15 @@ def test_a_released_test_set_is_judged_by_the_bootstrap_over_patients_and_runs(t
     assert block.levels[0].mean.low < block.levels[0].mean.mean < block.levels[0].mean.high
 
 
+def test_one_run_each_says_nothing_however_many_patients(tmp_path: Path):
+    store = planned(tmp_path)
+    write_cases(store, lambda row, _: 0.99 if row["label_method"] == "bn-only" else 0.5)
+    (item,) = results_of(finish(store, noisy)).blocks[0].comparisons
+    assert item.verdict == "unknown"
+    assert (item.difference.low, item.corrected) == (None, None)
+    assert item.over_patients.low > 0
+
+
 def by_hand_of(results: Results, metric: str) -> tuple[np.ndarray, None]:
     wide = results.table.pivot(index="label_seed", columns="label_method", values=f"metric_{metric}")
     return (wide["bn-only"] - wide["vanilla"]).to_numpy(), None

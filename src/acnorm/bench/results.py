@@ -244,7 +244,8 @@ class _Comparing:
         return Comparison(
             name=name,
             runs=len(pairs),
-            difference=self._difference(apart, sampled),
+            # of one run each, chance in training is not known, however many patients there are
+            difference=self._difference(apart, sampled) if len(apart) > 1 else Difference(float(apart[0])),
             over_patients=alone,
             corrected=None,
             record=win_tie_loss([-value for value in apart] if self.lower else list(apart)),

@@ -23,6 +23,7 @@ from acnorm.errors import UserError
 
 FILE = "bench.sqlite"
 ATTEMPTS = 2
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast as the one in Python
 STATES = ("waiting", "running", "done", "failed")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS cells (
@@ -147,7 +148,8 @@ class Store:
             if settings[name] is not None and Path(settings[name]).exists():
                 settings[name] = str(Path(settings[name]).absolute())
         with replacing(self._config_file(address)) as draft:
-            draft.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            text = yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
+            draft.write_text(text, encoding="utf-8")
 
     def _config_file(self, address: str) -> Path:
         return self.folder / "configs" / f"{address[:16]}.yaml"
