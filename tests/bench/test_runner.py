@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,3 +158,16 @@ def test_cells_of_another_runner_are_left_to_it(tmp_path: Path):
     Runner(store, launcher).run()
     assert [job.address for job, _ in launcher.started] != [other.address]
     assert store.counts() == {"waiting": 0, "running": 1, "done": 1, "failed": 0}
+
+
+def test_a_process_that_outlived_its_runner_is_waited_for(tmp_path: Path):
+    store = planned(tmp_path)
+    job = store.claim(DEAD, lambda _: False)
+    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"])
+    store.started(job.address, process_name(orphan.pid))
+    threading.Thread(target=orphan.wait).start()  # its end is noticed by somebody, as init does
+    launcher = Launcher(succeed)
+    Runner(store, launcher).run()
+    assert orphan.returncode == 0
+    assert [started.address for started, _ in launcher.started][-1] == job.address
+    assert store.counts()["done"] == 2

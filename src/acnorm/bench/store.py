@@ -121,6 +121,7 @@ class Store:
             about: what the report is to know, as plain values.
         """
         addresses = [cell.address for cell in cells]
+        (self.folder / "configs").mkdir(exist_ok=True)
         for cell, address in zip(cells, addresses, strict=True):
             self._write_settings(cell, address)
         with self._change() as database:
@@ -147,9 +148,15 @@ class Store:
         for name in ("data", "weights"):
             if settings[name] is not None and Path(settings[name]).exists():
                 settings[name] = str(Path(settings[name]).absolute())
-        with replacing(self._config_file(address)) as draft:
-            text = yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
-            draft.write_text(text, encoding="utf-8")
+        text, file = (
+            yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True),
+            self._config_file(address),
+        )
+        if not file.is_file():
+            file.write_text(text, encoding="utf-8")  # nobody reads it before the cell is in the table
+        elif file.read_text(encoding="utf-8") != text:
+            with replacing(file) as draft:
+                draft.write_text(text, encoding="utf-8")
 
     def _config_file(self, address: str) -> Path:
         return self.folder / "configs" / f"{address[:16]}.yaml"
