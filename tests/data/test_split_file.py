@@ -31,7 +31,7 @@ def test_what_is_written_is_read(tmp_path: Path):
             "names 4 cases that the data lacks (w, x, y, ...) and lacks 1 cases of the data (b); delete it to have "
             "the splits made anew, or give the file that belongs to this data",
         ),
-        ('{"cases": {"a": "dev", "b": "test"}}', "'a' has the split 'dev'; allowed are train, val, test"),
+        ('{"cases": {"a": "dev", "b": "test"}}', "'a' has the split 'dev'; allowed are train, val, test, unused"),
         (
             '{"cases": {"a": "train", "b": "val"}}',
             "'b' is in val, but in test by the data; delete it to have the splits made anew",

@@ -187,8 +187,43 @@ def test_patients_of_several_classes_never_take_the_last_of_a_class_along():
 
 def test_a_division_impossible_for_every_fold(monkeypatch: pytest.MonkeyPatch):
     everything = [list(range(10))]
-    monkeypatch.setattr("acnorm.data.splits._folds", lambda *_: everything)
+    monkeypatch.setattr("acnorm.data.splits.stratified_folds", lambda *_: everything)
     with pytest.raises(
         UserError, match=r"eyes: no division keeps every class in training; give the splits yourself, or add"
     ):
         split_cases(collection(eyes(10)))
+
+
+def assign(file: Path, assigned: dict[str, str]) -> Path:
+    file.write_text(json.dumps({"origin": "by hand", "cases": assigned}))
+    return file
+
+
+def test_a_file_leaves_cases_out(tmp_path: Path):
+    cases = eyes(6)
+    given = dict(zip((case.id for case in cases), ["train", "train", "unused", "unused", "val", "test"], strict=True))
+    splits = split_cases(collection(cases), file=assign(tmp_path / "s.json", given))
+    assert [case.id for case in splits.unused] == ["eye-002", "eye-003"]
+    assert [len(splits.by_name()[name]) for name in SPLITS] == [2, 1, 1]
+    assert splits.assignment() == given
+
+
+def test_what_is_left_out_trains_no_class_and_leaks_nothing(tmp_path: Path):
+    cases = eyes(6, per_patient=3)  # P0: 0, 1, 0 and P1: 1, 0, 1
+    given = dict(zip((case.id for case in cases), ["train", "train", "unused", "test", "unused", "val"], strict=True))
+    with pytest.raises(UserError, match="1 patient in more than one split: P1 in val and test"):
+        split_cases(collection(cases), file=assign(tmp_path / "s.json", given))
+    given["eye-005"] = given["eye-001"] = "unused"
+    with pytest.raises(UserError, match="no training case of the class '1'"):
+        split_cases(collection(cases), file=assign(tmp_path / "t.json", given))
+
+
+def test_a_file_may_divide_training_and_validation_cases_anew(tmp_path: Path):
+    cases = eyes(4, split="train") + eyes(2, split="val") + eyes(2, split="test")
+    given = {case.id: {"val": "train", "train": "train"}.get(str(case.split), "test") for case in cases}
+    given["train-000"] = "val"
+    splits = split_cases(collection(cases), file=assign(tmp_path / "s.json", given))
+    assert ids(splits)["val"] == ["train-000"]
+    given["test-000"] = "unused"
+    with pytest.raises(UserError, match="'test-000' is in unused, but in test by the data"):
+        split_cases(collection(cases), file=assign(tmp_path / "t.json", given))

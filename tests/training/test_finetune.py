@@ -279,3 +279,17 @@ def test_resuming_goes_on_from_the_last_checkpoint_and_a_new_run_from_none(
     run_finetune(config(folder, out=run, epochs=1, resume=True))
     assert len(starts) == 2
     assert f"{run} is finished; there is nothing to resume" in caplog.text
+
+
+def test_cases_that_a_split_file_leaves_out_are_not_trained_on(tmp_path: Path):
+    eyes(tmp_path / "eyes.npz")
+    whole = prepare_data(config(tmp_path)).splits.assignment()
+    left_out = [name for name, split in whole.items() if split == "train"][:10]
+    (tmp_path / "s.json").write_text(json.dumps({"origin": "half", "cases": whole | dict.fromkeys(left_out, "unused")}))
+    run_finetune(config(tmp_path, splits=tmp_path / "s.json", epochs=1))
+    kept = read(tmp_path / "run/splits.json")["cases"]
+    assert sorted(name for name, split in kept.items() if split == "unused") == sorted(left_out)
+    assert sum(read(tmp_path / "run/data.json")["counts"]["train"].values()) == 14
+    (tmp_path / "run/metrics.json").unlink()  # as if it had been killed at its end
+    run_finetune(config(tmp_path, splits=tmp_path / "s.json", epochs=1, resume=True))
+    assert read(tmp_path / "run/splits.json")["cases"] == kept

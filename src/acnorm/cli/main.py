@@ -21,6 +21,8 @@ VERBS = {
     "tasks": "list the named tasks and the settings that each begins with",
     "methods": "list the fine-tuning methods: what each does, its paper, its cost, and when to use it",
     "finetune": "fine-tune a pretrained network; writes a run folder with a report",
+    "compare": "compare methods on one data set and checkpoint over seeds and folds: differences with intervals",
+    "bench": "run a grid of tasks, checkpoints, methods, seeds and folds; each run once, interrupted ones go on",
     "report": "write the report of one or several runs",
     "predict": "run a finished run's network on new images",
     "export": "export a finished run's network to ONNX or torch.export, checked",

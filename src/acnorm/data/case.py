@@ -10,6 +10,7 @@ from pathlib import Path
 from acnorm.data.problems import Problem
 
 SPLITS = ("train", "val", "test")
+UNUSED = "unused"  # what a split file says of cases that are left out
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acnorm.data.atomic import replacing
-from acnorm.data.case import SPLITS, Case
+from acnorm.data.case import SPLITS, UNUSED, Case
 from acnorm.data.problems import fault
 
 _ANEW = "delete it to have the splits made anew"
@@ -23,19 +23,21 @@ def write_assignment(file: Path, assigned: dict[str, str], origin: str) -> None:
 
 
 def read_assignment(file: Path, cases: Sequence[Case]) -> tuple[dict[str, str], str]:
-    """The split of every case as saved, and the sentence on where it comes from.
+    """The split of every case as saved, "unused" for those left out, and the sentence on where it comes from.
 
-    Raises `DataError` where the file is damaged, names other cases than these, or contradicts given splits.
+    Training and validation cases may be divided anew, a released test set may not: raises `DataError` where the file
+    takes cases out of it, is damaged or names other cases than these.
     """
     content = _content(file)
     assigned: dict[str, str] = content["cases"]
     known = {case.id for case in cases}
     _refuse_other_cases(file, strange=sorted(assigned.keys() - known), absent=sorted(known - assigned.keys()))
     for case in cases:
-        if assigned[case.id] not in SPLITS:
-            raise fault(file, f"'{case.id}' has the split '{assigned[case.id]}'", f"allowed are {', '.join(SPLITS)}")
-        if case.split in ("val", "test") and case.split != assigned[case.id]:
-            raise fault(file, f"'{case.id}' is in {assigned[case.id]}, but in {case.split} by the data", _ANEW)
+        if assigned[case.id] not in (*SPLITS, UNUSED):
+            allowed = ", ".join((*SPLITS, UNUSED))
+            raise fault(file, f"'{case.id}' has the split '{assigned[case.id]}'", f"allowed are {allowed}")
+        if case.split == "test" and assigned[case.id] != "test":
+            raise fault(file, f"'{case.id}' is in {assigned[case.id]}, but in test by the data", _ANEW)
     return assigned, f"reused from {file.name}: {content.get('origin', 'of unknown origin')}"
 
 

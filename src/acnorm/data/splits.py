@@ -13,23 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from acnorm.data.case import SPLITS, Case, Collection, duplicate_ids, patients_across_splits
+from acnorm.data.case import SPLITS, UNUSED, Case, Collection, duplicate_ids, patients_across_splits
 from acnorm.data.problems import Problem, fault, faults
 from acnorm.data.split_file import read_assignment, write_assignment
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The cases of each split, in the order of their ids, and a sentence on where the division comes from."""
+    """The cases of each split, in the order of their ids, and a sentence on where the division comes from.
+
+    unused: cases that a split file leaves out.
+    """
 
     train: tuple[Case, ...]
     val: tuple[Case, ...]
     test: tuple[Case, ...]
     origin: str
+    unused: tuple[Case, ...] = ()
 
     def by_name(self) -> dict[str, tuple[Case, ...]]:
         """The cases under the names "train", "val" and "test"."""
         return {"train": self.train, "val": self.val, "test": self.test}
+
+    def assignment(self) -> dict[str, str]:
+        """The split of every case by its id, as a split file holds it."""
+        parts = {**self.by_name(), UNUSED: self.unused}
+        return {case.id: name for name, cases in parts.items() for case in cases}
 
 
 def split_cases(
@@ -46,7 +55,7 @@ def split_cases(
     `val_fraction`: of all cases where both are made, else of the training cases. What is held out is stratified
     by label and keeps the cases of a patient together; a class known from one patient (or case) only stays in
     training. The same cases give the same splits for a seed, in whatever order they come. An existing `file`
-    is reused, whatever the seed.
+    is reused, whatever the seed; the cases that it calls "unused" are left out.
 
     Raises `DataError` for a patient in two splits, a class without training case, ids that occur twice, too few
     cases to divide, and a `file` that does not fit the data.
@@ -67,13 +76,13 @@ def split_cases(
     else:
         assigned, origin = _assign(cases, collection.source, seed, val_fraction, test_fraction)
     placed = [replace(case, split=assigned[case.id]) for case in cases]
-    _refuse_leaks(placed, collection.source)
+    _refuse_leaks([case for case in placed if case.split != UNUSED], collection.source)
     if collection.task != "segmentation":
         _refuse_untrained_classes(placed, collection)
     if file is not None and not file.exists():
         write_assignment(file, assigned, origin)
-    train, val, test = (tuple(case for case in placed if case.split == split) for split in SPLITS)
-    return Splits(train, val, test, origin)
+    train, val, test, unused = (tuple(case for case in placed if case.split == split) for split in (*SPLITS, UNUSED))
+    return Splits(train, val, test, origin, unused)
 
 
 def _assign(
@@ -90,7 +99,7 @@ def _assign(
         fractions["val"] = val_fraction / (1 - test_fraction)
     for split, fraction in fractions.items():
         if split not in given:
-            held_out = _hold_out(pool, fraction, seed, source)
+            held_out = hold_out(pool, fraction, seed, source)
             assigned |= dict.fromkeys(held_out, split)
             pool = [case for case in pool if case.id not in held_out]
     return assigned, _origin(cases, given, seed, val_fraction, test_fraction)
@@ -109,24 +118,32 @@ def _origin(cases: Sequence[Case], given: set[str], seed: int, val_fraction: flo
     return f"validation given; test: a {how} {test} of the training cases (seed {seed})"
 
 
-def _hold_out(pool: Sequence[Case], fraction: float, seed: int, source: Path) -> set[str]:
-    """The ids of about this fraction of the pool: some folds of a stratified, grouped division of it."""
-    candidates = _divisible(pool)
+def hold_out(pool: Sequence[Case], fraction: float, seed: int, source: Path) -> set[str]:
+    """Return the ids of about this fraction of the pool: some folds of a stratified, grouped division of it.
+
+    Raises `DataError` where every division would take a class out of the rest.
+
+    Examples:
+        >>> pool = [Case(f"{i:02}", Path(f"{i}.png"), i % 2, patient=f"P{i // 2}") for i in range(20)]
+        >>> len(hold_out(pool, 0.2, 0, Path("eyes")))
+        4
+    """
+    candidates = divisible(pool)
     labels = np.array([case.label for case in candidates], dtype=np.int64)
     share = Fraction(fraction).limit_denominator(100)
-    group_count = len({_group(case) for case in candidates})
+    group_count = len({group_of(case) for case in candidates})
     most = int(np.bincount(labels).max()) if candidates else 0
     folds = min(share.denominator, group_count, most)
     if folds < 2:
         raise fault(
             source,
-            f"too few cases to divide ({len(pool)} of {len({_group(case) for case in pool})} patients or images)",
+            f"too few cases to divide ({len(pool)} of {len({group_of(case) for case in pool})} patients or images)",
             "give the splits yourself, or add cases",
         )
     wanted = min(max(1, round(fraction * folds)), folds - 1)
     taken: set[str] = set()
     classes = {case.label for case in pool}
-    for fold in _folds(candidates, labels, folds, seed):
+    for fold in stratified_folds(candidates, labels, folds, seed):
         ids = taken | {candidates[row].id for row in fold}
         if len(fold) and {case.label for case in pool if case.id not in ids} == classes:
             taken, wanted = ids, wanted - 1
@@ -137,23 +154,43 @@ def _hold_out(pool: Sequence[Case], fraction: float, seed: int, source: Path) ->
     return taken
 
 
-def _group(case: Case) -> tuple[str, str]:
+def group_of(case: Case) -> tuple[str, str]:
+    """Return what must stay together: the patient of a case, or the case alone where that is unknown.
+
+    Examples:
+        >>> group_of(Case("left", Path("l.png"), 0, patient="P1"))
+        ('patient', 'P1')
+    """
     return ("patient", case.patient) if case.patient is not None else ("case", case.id)
 
 
-def _divisible(pool: Sequence[Case]) -> list[Case]:
-    """The cases that may be held out: not those of the only patient (or case) of a class."""
+def divisible(pool: Sequence[Case]) -> list[Case]:
+    """Return the cases that may be held out: not those of the only patient (or case) of a class.
+
+    Examples:
+        >>> cases = [Case(f"{i}", Path("eyes.npz"), label) for i, label in enumerate((0, 0, 1))]
+        >>> [case.label for case in divisible(cases)]
+        [0, 0]
+    """
     groups: dict[int, set[tuple[str, str]]] = {}
     for case in pool:
-        groups.setdefault(case.label, set()).add(_group(case))
+        groups.setdefault(case.label, set()).add(group_of(case))
     pinned = {group for members in groups.values() if len(members) == 1 for group in members}
-    return [case for case in pool if _group(case) not in pinned]
+    return [case for case in pool if group_of(case) not in pinned]
 
 
-def _folds(cases: Sequence[Case], labels: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.int64]]:
-    """Rows of each fold, the folds with the most even classes first."""
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(_group(case) for case in cases))}
-    groups = np.array([numbers[_group(case)] for case in cases])
+def stratified_folds(
+    cases: Sequence[Case], labels: NDArray[np.int64], folds: int, seed: int
+) -> list[NDArray[np.int64]]:
+    """Return the rows of each fold, the folds with the most even classes first; no patient is in two.
+
+    Examples:
+        >>> cases = [Case(str(i), Path("eyes.npz"), i % 2) for i in range(8)]
+        >>> [len(fold) for fold in stratified_folds(cases, np.array([i % 2 for i in range(8)]), 4, seed=0)]
+        [2, 2, 2, 2]
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(group_of(case) for case in cases))}
+    groups = np.array([numbers[group_of(case)] for case in cases])
     grouped = len(numbers) < len(cases)
     splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

@@ -11,8 +11,8 @@ from acnorm.report import summary
 from acnorm.report.drawing import inline_svg, line_style, sheet, shorten
 from acnorm.report.figures import epoch_axis, plot_epochs
 from acnorm.report.records import Metric, Run
+from acnorm.training.metrics import LOWER_IS_BETTER
 
-LOWER_IS_BETTER = ("brier", "expected_calibration_error", "hd95", "false_lesions", "ejection_fraction_error")
 OWN_TO_EACH_RUN = ("out", "command")
 
 

@@ -48,7 +48,7 @@ class FinetuneConfig:
         task: a named task, such as "vessel-segmentation", whose settings stand where no others are given; see
             `acnorm tasks`. "classification" or "segmentation" where not given, as the data are.
         format: of the data; found out where not given.
-        splits: file with the split of each case; made there if it does not exist.
+        splits: file with the split of each case (train, val, test or unused); made there if it does not exist.
         image_size: sides in pixels or voxels to which images and volumes are brought; as they are where not given. Not
             for label maps, which keep the size of their images.
         patch_size: of label maps, sides of the training patches in voxels, at least 8; 128 in 2D and 64 in 3D where not

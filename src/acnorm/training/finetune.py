@@ -165,10 +165,9 @@ def _start_folder(config: FinetuneConfig, run: RunFolder, data: Any, model: Prep
     run.make()
     settings = config.to_dict() | {"resume": False, "overwrite": False}
     run.write_yaml("config.yaml", {"command": command_of(config), "version": __version__, **settings})
-    assigned = {case.id: name for name, dataset in data.by_split.items() for case in dataset.cases}
     for file in (run.splits, None if config.splits is None else Path(config.splits)):
         if file is not None and not file.exists():
-            write_assignment(file, assigned, data.splits.origin)
+            write_assignment(file, data.splits.assignment(), data.splits.origin)
     if not (run.path / "data.json").is_file():
         run.write_json("data.json", _about(data, kind, model.warnings))
     if model.report is not None:

@@ -27,6 +27,7 @@ METRICS = (
     "expected_calibration_error",
 )
 OF_TWO_CLASSES = ("sensitivity_at_specificity_90",)
+LOWER_IS_BETTER = ("brier", "expected_calibration_error", "hd95", "false_lesions", "ejection_fraction_error")
 SPECIFICITY = 0.9
 BINS = 15
 THRESHOLD = 0.5  # of the probability from which a class is said to be there, where there may be several

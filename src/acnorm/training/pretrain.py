@@ -167,10 +167,9 @@ def _start_folder(config: PretrainConfig, run: RunFolder, data: PretextData, rep
     run.make()
     settings = config.to_dict() | {"resume": False, "overwrite": False}
     run.write_yaml("config.yaml", {"kind": KIND, "command": command_of(config), "version": __version__, **settings})
-    assigned = {case.id: name for name, part in data.splits.by_name().items() for case in part}
     for file in (run.splits, None if config.splits is None else Path(config.splits)):
         if file is not None and not file.exists():
-            write_assignment(file, assigned, data.splits.origin)
+            write_assignment(file, data.splits.assignment(), data.splits.origin)
     if report is not None:
         run.write_json("load_report.json", report.to_dict())
     run.write_json(

@@ -1,0 +1,170 @@
+"""One run of a grid: its settings, and an address made of all that decides its result.
+
+The address is a SHA-256 over the settings, the content of the data, of the checkpoint and of the division into splits,
+and the code. Where files lie, and under which names, does not count; a cell is run once, whatever grid asks for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from acnorm._version import __version__
+from acnorm.bench.folds import Division
+from acnorm.data.case import Collection
+from acnorm.data.fingerprint import fingerprint
+from acnorm.data.formats import read_cases
+from acnorm.data.images import read_image
+from acnorm.data.skipping import read_sound, without_broken
+from acnorm.data.volumes import read_labelled
+from acnorm.errors import UserError
+from acnorm.models.pretrained import PRETRAINED
+from acnorm.training.config import METHOD_SETTINGS, NOT_PART_OF_THE_RESULT, FinetuneConfig
+from acnorm.tuning.method import setting_of
+
+NAMED_BY_CONTENT = ("data", "weights", "splits", "out")
+# They show and order results, and change none.
+WITHOUT_EFFECT = ("bench", "report", "cli", "demo.py", "workflows.py")
+LIBRARIES = ("torch", "monai", "lightning", "numpy")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the files that a configuration names hold.
+
+    Args:
+        collection: all cases of the data.
+        data: fingerprint of them.
+        weights: SHA-256 of the checkpoint; its name where it is fetched; None without one.
+        network: SHA-256 of the file of a network of the user's own.
+    """
+
+    collection: Collection
+    data: str
+    weights: str | None
+    network: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run.
+
+    Args:
+        labels: its place in the grid, by the names of the axes.
+        config: its settings; those that name folders are filled in by the store.
+        inputs: content of its files.
+        division: of the cases.
+    """
+
+    labels: Mapping[str, Any]
+    config: FinetuneConfig
+    inputs: Inputs
+    division: Division
+
+    @property
+    def address(self) -> str:
+        """SHA-256 of all that decides the result."""
+        return address_of(self.config, self.inputs, self.division)
+
+
+def address_of(config: FinetuneConfig, inputs: Inputs, division: Division) -> str:
+    """Return the address of a run.
+
+    Settings that change nothing (``workers``, those of methods that are not used) do not count.
+
+    Examples:
+        >>> eyes = Inputs(Collection((), (), Path("eyes"), "folder"), "0a", None, None)
+        >>> division = Division({"a": "train"}, "by hand", released_test=False)
+        >>> def address(**settings):
+        ...     config = FinetuneConfig(data="eyes", model="cifar/resnet20", out="run", method="vanilla", **settings)
+        ...     return address_of(config, eyes, division)
+        >>> address() == address(workers=4), address() == address(epochs=3), len(address())
+        (True, False, 64)
+    """
+    methods = {setting_of(name) for name in config.method.split("+")}
+    aside = {*NOT_PART_OF_THE_RESULT, *NAMED_BY_CONTENT, *(METHOD_SETTINGS.keys() - methods)}
+    settings = {name: value for name, value in config.to_dict().items() if name not in aside}
+    content = {
+        "settings": settings,
+        "data": inputs.data,
+        "weights": inputs.weights,
+        "network": inputs.network,
+        "splits": division.sha256,
+        "code": code_version(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def code_version() -> str:
+    """Return the versions of acnorm and of what it computes with, and a hash of its source files.
+
+    Examples:
+        >>> code_version().startswith("acnorm 0.1.0 ")
+        True
+    """
+    package = Path(__file__).parents[1]
+    whole = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        inside = file.relative_to(package)
+        if inside.parts[0] not in WITHOUT_EFFECT:
+            whole.update(inside.as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    libraries = " ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return f"acnorm {__version__} ({whole.hexdigest()}) {libraries}"
+
+
+def read_inputs(config: FinetuneConfig) -> Inputs:
+    """Read what a configuration names.
+
+    Raises:
+        UserError: the data cannot be read, or the checkpoint is not there.
+
+    Examples:
+        >>> read_inputs(FinetuneConfig(data="nowhere", model="cifar/resnet20", out="run"))
+        Traceback (most recent call last):
+            ...
+        acnorm.data.problems.DataError: nowhere: no such file or folder; check the path
+    """
+    collection, data = _read_data(config.data, config.format, config.skip_bad)
+    return Inputs(collection, data, _weights(config.weights), _own_network(config.model))
+
+
+@functools.lru_cache(maxsize=64)
+def _read_data(data: str, format: str | None, skip_bad: bool) -> tuple[Collection, str]:
+    if not skip_bad:
+        collection = read_cases(data, format)
+        return collection, fingerprint(collection.cases)
+    collection = read_sound(data, format)
+    if collection.task == "segmentation":
+        collection = without_broken(collection, lambda case: read_labelled(case, len(collection.classes)))
+    else:
+        collection = without_broken(collection, read_image)
+    return collection, fingerprint(collection.cases)
+
+
+@functools.lru_cache(maxsize=256)
+def _weights(weights: str | None) -> str | None:
+    if weights is None or weights == PRETRAINED:
+        return weights
+    if not Path(weights).is_file():
+        raise UserError(f"--weights {weights}: no such file; give a checkpoint, or leave it out for random weights.")
+    with Path(weights).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _own_network(model: str) -> str | None:
+    module, colon, _ = model.partition(":")
+    try:
+        found = find_spec(module) if colon else None
+    except (ImportError, ValueError):
+        return None  # told when the run asks for the network
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        return None
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()

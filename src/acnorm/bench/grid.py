@@ -1,0 +1,244 @@
+"""GRID.yaml: which runs there are, and which of them are compared.
+
+base: {data: eyes.npz, model: cifar/resnet20, epochs: 20}     # settings of acnorm finetune
+axes: {weights: [null, a.pth, b.pth], method: [vanilla, acnorm]}
+tasks:                                                        # optional: further data, each with its own settings
+  grading: {data: idrid, task: dr-grading}
+exclude: [{weights: null, method: acnorm}]
+seeds: 5                                                      # a number, or a list
+folds: 5
+fractions: [0.1, 1.0]                                         # of the training labels
+compare: method                                               # the axis whose values are compared
+baseline: vanilla
+metric: macro_auc
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acnorm.bench.cells import Cell, Inputs, read_inputs
+from acnorm.bench.folds import Division, divisions, with_fraction
+from acnorm.errors import UserError
+from acnorm.training.config import FinetuneConfig
+from acnorm.training.settings import config_from_settings
+
+KEYS = ("base", "axes", "tasks", "exclude", "seeds", "folds", "fractions", "compare", "baseline", "metric")
+MADE_HERE = {
+    "out": "cells lie in --out",
+    "seed": "give seeds",
+    "splits": "give folds",
+    "resume": "the same command goes on",
+    "overwrite": "give another --out",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """All runs of a bench.
+
+    Args:
+        base: settings of ``acnorm finetune`` that all runs share.
+        axes: values of the settings that are varied, all with all.
+        tasks: further settings by the name of a task; one without a name where there are none.
+        exclude: combinations of axes (and "task") that are left out.
+        seeds: of the divisions and of the runs.
+        folds: of each seed.
+        fractions: of the training labels.
+        compare: the axis whose values are compared.
+        baseline: the value of it that the others are compared with; the first where not given.
+        metric: of the test split; where not given, what the runs choose their epoch by.
+        source: what messages name.
+
+    Raises:
+        UserError: something that cannot be, in one line.
+
+    Examples:
+        >>> grid = Grid(base={}, axes={"method": ["vanilla", "acnorm"]}, seeds=(0, 1))
+        >>> grid.compare, grid.baseline
+        ('method', 'vanilla')
+        >>> Grid(base={}, axes={"method": ["vanilla", "acnorm"]}, baseline="bss")
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: grid: baseline is 'bss', must be one of method: 'vanilla', 'acnorm'.
+    """
+
+    base: Mapping[str, Any]
+    axes: Mapping[str, Sequence[Any]]
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    exclude: Sequence[Mapping[str, Any]] = ()
+    seeds: Sequence[int] = (0,)
+    folds: int = 1
+    fractions: Sequence[float] = (1.0,)
+    compare: str = ""
+    baseline: Any = None
+    metric: str | None = None
+    source: str = "grid"
+
+    def __post_init__(self) -> None:
+        self._refuse_settings()
+        axes = [name for name, values in self.axes.items() if len(values) > 1]
+        if not self.compare:
+            object.__setattr__(self, "compare", "method" if "method" in axes else (axes or [""])[0])
+        if self.compare not in axes:
+            told = f"one of {', '.join(axes)}" if axes else "an axis of two or more values; give one in axes"
+            raise self._wrong(f"compare is {self.compare!r}, must be {told}")
+        values = list(self.axes[self.compare])
+        if self.baseline is None:
+            object.__setattr__(self, "baseline", values[0])
+        if self.baseline not in values:
+            allowed = ", ".join(map(repr, values))
+            raise self._wrong(f"baseline is {self.baseline!r}, must be one of {self.compare}: {allowed}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
+            raise self._wrong(f"seeds is {list(self.seeds)}, must be different whole numbers, 0 or more")
+        if self.folds < 1:
+            raise self._wrong(f"folds is {self.folds}, must be 1 or more")
+        if not self.fractions or not all(0 < value <= 1 for value in self.fractions):
+            raise self._wrong(f"fractions is {list(self.fractions)}, must be numbers above 0, at most 1")
+
+    def _refuse_settings(self) -> None:
+        for place, settings in (("base", self.base), ("axes", self.axes), *self.tasks.items()):
+            for name in settings:
+                if name in MADE_HERE:
+                    raise self._wrong(f"{place}: {name} is set for every run; {MADE_HERE[name]}")
+        for name, values in self.axes.items():
+            if not values:
+                raise self._wrong(f"axes: {name} has no values; give a list")
+            if any(values.count(value) > 1 for value in values):
+                raise self._wrong(f"axes: {name} has a value twice; give each once")
+        for task, settings in self.tasks.items():
+            both = [name for name in settings if name in self.axes]
+            if both:
+                raise self._wrong(f"tasks: {both[0]} of {task} is an axis as well; leave it out of one of them")
+        if self.tasks and "task" in self.axes:
+            raise self._wrong("axes: task is what tasks already name; leave it out of one of them")
+        known = [*self.axes, *(["task"] if self.tasks else [])]
+        for entry in self.exclude:
+            for name, value in entry.items():
+                if name not in known:
+                    raise self._wrong(f"exclude: {name} is no axis; there are {', '.join(known)}")
+                allowed = list(self.tasks) if name == "task" and self.tasks else list(self.axes.get(name, ()))
+                if value not in allowed:
+                    raise self._wrong(f"exclude: {name} is never {value!r}; it is {', '.join(map(repr, allowed))}")
+
+    def _wrong(self, what: str) -> UserError:
+        return UserError(f"{self.source}: {what}.")
+
+    def cells(self) -> list[Cell]:
+        """Return all runs, those of the first seed first.
+
+        Raises:
+            UserError: settings that cannot be, data that cannot be read or divided, a checkpoint that is not there.
+        """
+        made: list[Cell] = []
+        known: dict[tuple[Any, ...], list[Division]] = {}
+        for labels, config in self._configs():
+            inputs = read_inputs(config)
+            for seed in self.seeds:
+                key = config.data, config.format, config.skip_bad, seed
+                if key not in known:
+                    known[key] = divisions(inputs.collection, folds=self.folds, seed=seed)
+                made += self._of_seed(labels, replace(config, seed=seed), inputs, known[key])
+        return sorted(made, key=lambda cell: (self.seeds.index(cell.labels["seed"]), cell.labels["fold"]))
+
+    def _of_seed(
+        self, labels: Mapping[str, Any], config: FinetuneConfig, inputs: Inputs, made: Sequence[Division]
+    ) -> Iterator[Cell]:
+        for fold, division in enumerate(made):
+            for fraction in self.fractions:
+                place = {**labels, "fraction": fraction, "seed": config.seed, "fold": fold}
+                part = with_fraction(division, inputs.collection, fraction, config.seed)
+                yield Cell(place, config, inputs, part)
+
+    def _configs(self) -> Iterator[tuple[dict[str, Any], FinetuneConfig]]:
+        found = False
+        tasks: list[tuple[str | None, Mapping[str, Any]]] = [*self.tasks.items()] or [(None, {})]
+        for task, own in tasks:
+            for values in product(*self.axes.values()):
+                chosen = dict(zip(self.axes, values, strict=True))
+                # an axis may be the setting "task" where no tasks are named
+                labels = {**({} if task is None else {"task": task}), **chosen}
+                if any(all(labels[name] == value for name, value in entry.items()) for entry in self.exclude):
+                    continue
+                try:
+                    config = config_from_settings({"out": "cells", **self.base, **own, **chosen})
+                except UserError as error:
+                    where = "" if task is None else f"tasks: {task}: "
+                    raise UserError(f"{self.source}: {where}{error}") from None
+                found = True
+                yield labels, config
+        if not found:
+            raise self._wrong("exclude leaves no run; leave some of it out")
+
+
+def read_grid(file: Path) -> Grid:
+    """Read GRID.yaml.
+
+    Raises:
+        UserError: no such file, no YAML, unknown keys (with the nearest), values of a wrong kind.
+
+    Examples:
+        >>> read_grid(Path("nowhere.yaml"))
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: nowhere.yaml: no such file; give a YAML file of a grid.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; give a YAML file of a grid.")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: is not YAML ({' '.join(str(error).split())}).") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: must hold {', '.join(KEYS)} as `name: value` lines.")
+    unknown = [str(name) for name in content if name not in KEYS]
+    if unknown:
+        told = ", ".join(_with_nearest(name) for name in unknown)
+        raise UserError(f"{file}: unknown keys: {told}; there are {', '.join(KEYS)}.")
+    given = {name: _checked(file, name, value) for name, value in content.items() if value is not None}
+    return Grid(**{"base": {}, "axes": {}} | given, source=str(file))
+
+
+def _with_nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.5)
+    return f"{name} (did you mean {near[0]}?)" if near else name
+
+
+def _checked(file: Path, name: str, value: Any) -> Any:
+    if name == "seeds" and _is_whole(value):
+        return tuple(range(value))
+    kinds: dict[str, tuple[str, bool]] = {
+        "base": ("settings by name", isinstance(value, dict)),
+        "axes": ("lists by name, such as method: [vanilla, acnorm]", _holds(value, dict, list)),
+        "tasks": ("settings by the name of a task", _holds(value, dict, dict)),
+        "exclude": ("a list of axes with values, such as - {method: bss}", _holds(value, list, dict)),
+        "seeds": ("a number or a list of whole numbers", isinstance(value, list) and all(map(_is_whole, value))),
+        "folds": ("a whole number", _is_whole(value)),
+        "fractions": ("a list of numbers", isinstance(value, list) and all(map(_is_number, value))),
+        "compare": ("the name of an axis", isinstance(value, str)),
+        "metric": ("the name of a metric", isinstance(value, str)),
+    }
+    allowed, right = kinds.get(name, ("", True))
+    if not right:
+        raise UserError(f"{file}: {name} is {value!r}, must be {allowed}.")
+    return value
+
+
+def _holds(value: Any, outer: type, inner: type) -> bool:
+    parts = value.values() if isinstance(value, dict) else value
+    return isinstance(value, outer) and all(isinstance(part, inner) for part in parts)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,131 @@
+"""A grid from plan to finished cells, as ``acnorm bench`` and ``acnorm compare`` run it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pandas as pd
+
+from acnorm.bench.cells import Cell, code_version
+from acnorm.bench.grid import Grid
+from acnorm.bench.runner import Launch, Runner, local, threads_for
+from acnorm.bench.store import FILE, Store
+from acnorm.errors import UserError
+
+Told = Callable[[Store], None]
+
+
+def run_bench(
+    grid: Grid,
+    out: Path,
+    *,
+    jobs: int = 1,
+    threads: int | None = None,
+    command: str = "",
+    told: Told = lambda _: None,
+    launch: Launch | None = None,
+) -> Store:
+    """Run what is not finished of a grid and return the store, which holds what failed as well.
+
+    Args:
+        grid: of runs.
+        out: folder of the bench; that of an earlier one is gone on with.
+        jobs: cells at a time.
+        threads: of each; the cores of the machine shared out where not given.
+        command: that makes the bench again, for the report.
+        told: called after each change.
+        launch: starts a cell; a process on this machine where not given.
+
+    Raises:
+        UserError: the grid cannot be run as it is, or the folder cannot be used.
+
+    Examples:
+        >>> run_bench(Grid(base={}, axes={"method": ["vanilla", "acnorm"]}), Path("nowhere"), jobs=0)
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: --jobs is 0, must be 1 or more.
+    """
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}, must be 1 or more.")
+    cells = grid.cells()
+    refuse_other_files(out)
+    store = Store(out)
+    about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
+    store.plan(cells, {**about, "command": command, "code": code_version()})
+    told(store)
+    start = launch or local(threads or threads_for(jobs))
+    with _terminated_as_interrupted():
+        Runner(store, start, jobs=jobs, told=lambda _: told(store)).run()
+    return store
+
+
+def refuse_other_files(out: Path) -> None:
+    """Refuse a folder that holds something, but no bench.
+
+    Examples:
+        >>> refuse_other_files(Path("nowhere"))
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; give a folder.")
+    if out.is_dir() and any(out.iterdir()) and not (out / FILE).is_file():
+        raise UserError(f"--out {out}: holds files but no bench (no {FILE}); give another folder.")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """End the cells when asked to terminate, as on an interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def foreseen(cells: Sequence[Cell], out: Path) -> pd.DataFrame:
+    """Return one row a cell: its labels, its state, and the seconds and memory that cells like it took so far.
+
+    Cells are alike if only seed and fold differ; where none like it has finished, the mean of all is taken, and nothing
+    is told where none has. Nothing is written.
+
+    Args:
+        cells: of a grid.
+        out: folder in which some may have run.
+
+    Examples:
+        >>> foreseen([], Path("nowhere")).empty
+        True
+    """
+    rows = pd.DataFrame([{**cell.labels, "address": cell.address} for cell in cells])
+    if rows.empty:
+        return rows
+    rows = rows.assign(state="waiting", seconds=float("nan"), memory=float("nan"))
+    if not (out / FILE).is_file():
+        return rows
+    store = Store(out)
+    known = store.table()
+    store.close()
+    if known.empty:
+        return rows
+    rows["state"] = (
+        rows["address"].map(known.drop_duplicates("address").set_index("address")["state"]).fillna("waiting")
+    )
+    labels = [name for name in rows.columns if f"label_{name}" in known and name not in ("seed", "fold")]
+    ours = rows[labels].map(str).agg("|".join, axis=1)
+    theirs = known[[f"label_{name}" for name in labels]].map(str).agg("|".join, axis=1)
+    for column in ("seconds", "memory"):
+        values = known[column].astype(float)
+        rows[column] = ours.map(values.groupby(theirs).mean()).fillna(values.mean())
+    return rows

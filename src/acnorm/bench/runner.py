@@ -1,0 +1,175 @@
+"""The cells of a grid, a few at a time on this machine; what fails does not stop the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from acnorm.bench.processes import Outcome, Process, free_memory, is_alive, process_name
+from acnorm.bench.store import Job, Store
+
+PAUSE = 0.05  # seconds between two looks at the processes
+
+
+class Running(Protocol):
+    """What the runner asks of a process."""
+
+    @property
+    def name(self) -> str:
+        """As ``process_name`` gives it."""
+        ...
+
+    def poll(self) -> Outcome | None:
+        """How it ended; None while it runs."""
+        ...
+
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        ...
+
+    def ask_to_end(self) -> None:
+        """Ask it to end."""
+        ...
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        ...
+
+
+Launch = Callable[[Job, bool], Running]
+
+
+def local(threads: int) -> Launch:
+    """Return what starts a cell as a process on this machine.
+
+    Examples:
+        >>> local(threads=1).__name__
+        'launch'
+    """
+
+    def launch(job: Job, resume: bool) -> Running:
+        return Process(job, resume=resume, threads=threads)
+
+    return launch
+
+
+def threads_for(jobs: int) -> int:
+    """Return the threads of each of several processes that share this machine.
+
+    Examples:
+        >>> threads_for(10_000)
+        1
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // jobs)
+
+
+class Runner:
+    """Runs what a store's grid still lacks.
+
+    A finished cell is left alone, an interrupted one goes on, a failed one is tried once more from its beginning and
+    then given up. A further process is started only while there is memory for the largest that was seen. On an
+    interrupt the processes are ended, and the same command goes on later.
+
+    Args:
+        store: of the bench folder; other runners may share it.
+        launch: starts a cell.
+        jobs: cells at a time.
+        told: called after every change, with the address of the cell.
+        free: bytes of memory left; None where it is not known.
+
+    Examples:
+        >>> import tempfile
+        >>> Runner(Store(Path(tempfile.mkdtemp())), local(threads=1)).run()
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        launch: Launch,
+        *,
+        jobs: int = 1,
+        told: Callable[[str], None] = lambda _: None,
+        free: Callable[[], int | None] = free_memory,
+    ) -> None:
+        self.store, self.launch, self.jobs, self.told, self.free = store, launch, jobs, told, free
+        self._name = process_name(os.getpid())
+        self._running: dict[str, tuple[Job, Running, float]] = {}
+
+    def run(self) -> None:
+        """Run until no cell is left that nobody else runs."""
+        try:
+            while True:
+                self._settle_ended()
+                more = self._start_more()
+                if not self._running and not more and not self.store.orphaned(is_alive):
+                    return
+                if not more:
+                    time.sleep(PAUSE)
+        finally:
+            self._give_up()
+
+    def _start_more(self) -> bool:
+        """Start one cell, if there is room and one to start; whether there was."""
+        if len(self._running) >= self.jobs or not self._has_memory():
+            return False
+        job = self.store.claim(self._name, is_alive)
+        if job is None:
+            return False
+        if self._finished(job.run):
+            self._finish(job, None, None)
+            return True
+        resume = not job.again and (job.run / "config.yaml").is_file()
+        if not resume and job.run.exists():
+            shutil.rmtree(job.run)
+        try:
+            process = self.launch(job, resume)
+        except BaseException:
+            self.store.release(job.address)
+            raise
+        self._running[job.address] = (job, process, time.perf_counter())
+        self.store.started(job.address, process.name)
+        self.told(job.address)
+        return True
+
+    def _has_memory(self) -> bool:
+        """Whether another cell fits, once those that run have grown as large as the largest that was seen."""
+        free, largest = self.free(), self.store.largest_memory()
+        if not self._running or free is None:
+            return True
+        growth = sum(max(0, largest - process.memory()) for _, process, _ in self._running.values())
+        return free - growth >= largest
+
+    def _settle_ended(self) -> None:
+        for address, (job, process, start) in list(self._running.items()):
+            outcome = process.poll()
+            if outcome is None:
+                continue
+            del self._running[address]
+            if outcome.code == 0 and self._finished(job.run):
+                self._finish(job, time.perf_counter() - start, outcome.memory)
+            else:
+                self.store.fail(address, outcome.words, memory=outcome.memory)
+                self.told(address)
+
+    def _finish(self, job: Job, seconds: float | None, memory: int | None) -> None:
+        metrics = json.loads((job.run / "metrics.json").read_text(encoding="utf-8"))
+        self.store.finish(job.address, metrics, seconds=seconds, memory=memory)
+        self.told(job.address)
+
+    @staticmethod
+    def _finished(run: Path) -> bool:
+        return (run / "metrics.json").is_file()
+
+    def _give_up(self) -> None:
+        for _, process, _ in self._running.values():
+            process.ask_to_end()
+        for address, (_, process, _) in self._running.items():
+            process.wait()
+            self.store.release(address)
+        self._running.clear()

@@ -1,0 +1,277 @@
+"""DIR/bench.sqlite: the cells of a grid, who runs them, and their metrics.
+
+Every change is one transaction, so that several runners share a folder, and a report can be made while they run.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from acnorm.bench.cells import Cell
+from acnorm.data.atomic import replacing
+from acnorm.data.split_file import write_assignment
+from acnorm.errors import UserError
+
+FILE = "bench.sqlite"
+ATTEMPTS = 2
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast as the one in Python
+STATES = ("waiting", "running", "done", "failed")
+_TABLES = """
+CREATE TABLE IF NOT EXISTS cells (
+    address TEXT PRIMARY KEY, state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0,
+    owner TEXT, process TEXT, error TEXT, monitor TEXT, training_seconds REAL, seconds REAL, memory INTEGER
+);
+CREATE TABLE IF NOT EXISTS grid (
+    position INTEGER PRIMARY KEY, address TEXT NOT NULL, labels TEXT NOT NULL, ratio REAL NOT NULL,
+    released_test INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS metrics (
+    address TEXT NOT NULL, split TEXT NOT NULL, metric TEXT NOT NULL, value REAL,
+    PRIMARY KEY (address, split, metric)
+);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A claimed cell: where its settings and its run are, and whether it was tried before."""
+
+    address: str
+    config: Path
+    run: Path
+    log: Path
+    again: bool
+
+
+class Store:
+    """The file of one bench folder.
+
+    Args:
+        folder: made where it does not exist.
+
+    Raises:
+        UserError: the folder cannot be made, or holds another kind of file under that name.
+
+    Examples:
+        >>> import tempfile
+        >>> store = Store(Path(tempfile.mkdtemp()))
+        >>> store.counts()
+        {'waiting': 0, 'running': 0, 'done': 0, 'failed': 0}
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(self.folder / FILE, timeout=60, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(f"--out {folder}: cannot be used ({error}); give another folder.") from None
+
+    @classmethod
+    def existing(cls, folder: Path) -> Store:
+        """Open the store of a folder that has one.
+
+        Raises:
+            UserError: it has none.
+        """
+        if not (folder / FILE).is_file():
+            raise UserError(f"{folder}: holds no bench (no {FILE}); give the --out of acnorm bench or acnorm compare.")
+        return cls(folder)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._database
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def run_folder(self, address: str) -> Path:
+        """The run folder of a cell."""
+        return self.folder / "cells" / address[:16]
+
+    def log_file(self, address: str) -> Path:
+        """What the process of a cell printed."""
+        return self.folder / "logs" / f"{address[:16]}.txt"
+
+    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any]) -> None:
+        """Make these cells the grid: finished ones stay so, failed ones are to be tried again.
+
+        Args:
+            cells: of the grid, in their order.
+            about: what the report is to know, as plain values.
+        """
+        addresses = [cell.address for cell in cells]
+        (self.folder / "configs").mkdir(exist_ok=True)
+        for cell, address in zip(cells, addresses, strict=True):
+            self._write_settings(cell, address)
+        with self._change() as database:
+            database.executemany("INSERT OR IGNORE INTO cells (address) VALUES (?)", [(name,) for name in addresses])
+            database.execute("DELETE FROM grid")
+            database.executemany(
+                "INSERT INTO grid VALUES (?, ?, ?, ?, ?)",
+                [
+                    (place, address, json.dumps(dict(cell.labels)), cell.division.ratio, cell.division.released_test)
+                    for place, (cell, address) in enumerate(zip(cells, addresses, strict=True))
+                ],
+            )
+            database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
+            database.executemany(
+                "INSERT OR REPLACE INTO about VALUES (?, ?)",
+                [(name, json.dumps(value)) for name, value in about.items()],
+            )
+
+    def _write_settings(self, cell: Cell, address: str) -> None:
+        splits = self.folder / "splits" / f"{cell.division.sha256[:16]}.json"
+        if not splits.is_file():
+            write_assignment(splits, cell.division.assigned, cell.division.origin)
+        settings = cell.config.to_dict() | {"splits": str(splits), "out": str(self.run_folder(address))}
+        for name in ("data", "weights"):
+            if settings[name] is not None and Path(settings[name]).exists():
+                settings[name] = str(Path(settings[name]).absolute())
+        text, file = (
+            yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True),
+            self._config_file(address),
+        )
+        if not file.is_file():
+            file.write_text(text, encoding="utf-8")  # nobody reads it before the cell is in the table
+        elif file.read_text(encoding="utf-8") != text:
+            with replacing(file) as draft:
+                draft.write_text(text, encoding="utf-8")
+
+    def _config_file(self, address: str) -> Path:
+        return self.folder / "configs" / f"{address[:16]}.yaml"
+
+    def claim(self, owner: str, alive: Callable[[str], bool]) -> Job | None:
+        """Take the next cell of the grid that nobody runs, for this runner alone; None where there is none.
+
+        Cells that were never tried come first. A cell of a runner that has died is free once its process has ended.
+
+        Args:
+            owner: name of this runner.
+            alive: whether a runner or a process of that name still lives.
+        """
+        with self._change() as database:
+            rows = database.execute(
+                "SELECT address, state, attempts, owner, process FROM cells NATURAL JOIN grid "
+                "WHERE state IN ('waiting', 'running') ORDER BY attempts, position"
+            ).fetchall()
+            for address, state, attempts, before, process in rows:
+                if state == "running" and any(name is not None and alive(name) for name in (before, process)):
+                    continue
+                database.execute(
+                    "UPDATE cells SET state = 'running', owner = ?, process = NULL WHERE address = ?", (owner, address)
+                )
+                files = self._config_file(address), self.run_folder(address), self.log_file(address)
+                return Job(address, *files, again=attempts > 0)
+        return None
+
+    def orphaned(self, alive: Callable[[str], bool]) -> bool:
+        """Whether a cell's process goes on after its runner has died."""
+        rows = self._database.execute("SELECT owner, process FROM cells NATURAL JOIN grid WHERE state = 'running'")
+        return any(
+            process is not None and alive(process) and (owner is None or not alive(owner)) for owner, process in rows
+        )
+
+    def started(self, address: str, process: str) -> None:
+        """Note the process of a claimed cell."""
+        with self._change() as database:
+            database.execute("UPDATE cells SET process = ? WHERE address = ?", (process, address))
+
+    def finish(self, address: str, metrics: Mapping[str, Any], *, seconds: float | None, memory: int | None) -> None:
+        """Note a finished cell.
+
+        Args:
+            address: of the cell.
+            metrics: the content of its metrics.json.
+            seconds: that its process took; None where it had finished before.
+            memory: largest resident memory of its process, bytes.
+        """
+        found = [
+            (address, split, name, value["value"])
+            for split, result in metrics["splits"].items()
+            for name, value in result["metrics"].items()
+        ]
+        with self._change() as database:
+            database.execute(
+                "UPDATE cells SET state = 'done', owner = NULL, process = NULL, error = NULL, monitor = ?, "
+                "training_seconds = ?, seconds = coalesce(?, seconds), memory = coalesce(?, memory) WHERE address = ?",
+                (metrics["monitor"], metrics["seconds"], seconds, memory, address),
+            )
+            database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", found)
+
+    def fail(self, address: str, error: str, *, memory: int | None) -> bool:
+        """Note a failed attempt, and return whether the cell is to be tried again."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE cells SET attempts = attempts + 1, owner = NULL, process = NULL, error = ?, "
+                "memory = coalesce(?, memory), state = CASE WHEN attempts + 1 < ? THEN 'waiting' ELSE 'failed' END "
+                "WHERE address = ?",
+                (error, memory, ATTEMPTS, address),
+            )
+            (state,) = database.execute("SELECT state FROM cells WHERE address = ?", (address,)).fetchone()
+        return bool(state == "waiting")
+
+    def release(self, address: str) -> None:
+        """Give a claimed cell back, as one that was interrupted."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE cells SET state = 'waiting', owner = NULL, process = NULL "
+                "WHERE address = ? AND state = 'running'",
+                (address,),
+            )
+
+    def counts(self) -> dict[str, int]:
+        """The number of the grid's cells in each state; two places of the grid may share a cell."""
+        rows = self._database.execute("SELECT state, count(*) FROM cells NATURAL JOIN grid GROUP BY state")
+        return dict.fromkeys(STATES, 0) | dict(rows.fetchall())
+
+    def largest_memory(self) -> int:
+        """The largest memory that a cell of the grid has taken so far, bytes; 0 where none has run."""
+        (value,) = self._database.execute("SELECT max(memory) FROM cells NATURAL JOIN grid").fetchone()
+        return int(value or 0)
+
+    def about(self) -> dict[str, Any]:
+        """What ``plan`` was told of the grid."""
+        return {name: json.loads(value) for name, value in self._database.execute("SELECT name, value FROM about")}
+
+    def table(self, split: str = "test") -> pd.DataFrame:
+        """One row a place of the grid, in order: its labels, its state, its costs and the metrics of one split.
+
+        Labels have the prefix "label_", metrics "metric_".
+        """
+        cells = pd.read_sql_query(
+            "SELECT position, address, labels, ratio, released_test, state, attempts, error, monitor, "
+            "training_seconds, seconds, memory FROM grid NATURAL JOIN cells ORDER BY position",
+            self._database,
+        )
+        metrics = pd.read_sql_query(
+            "SELECT DISTINCT address, metric, value FROM metrics NATURAL JOIN grid WHERE split = ?",
+            self._database,
+            params=(split,),
+        )
+        labels = pd.DataFrame([json.loads(text) for text in cells.pop("labels")], index=cells.index)
+        cells = cells.join(labels.add_prefix("label_"))
+        if metrics.empty:
+            return cells
+        wide = metrics.pivot(index="address", columns="metric", values="value").add_prefix("metric_")
+        return cells.join(wide, on="address")

@@ -1,0 +1,37 @@
+"""``python -m acnorm.bench.work SETTINGS.yaml [--resume]``: one cell, in a process of its own.
+
+It is ``acnorm finetune --config SETTINGS.yaml`` without the report, which takes longer than a short run and can be made
+of the run folder at any time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from acnorm.errors import RunError, UserError
+from acnorm.training.finetune import run_finetune
+from acnorm.training.settings import config_from_settings
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the cell and return the exit code, that of ``acnorm finetune``.
+
+    Examples:
+        >>> main.__name__
+        'main'
+    """
+    settings = yaml.safe_load(Path(argv[0]).read_text(encoding="utf-8"))
+    try:
+        run_finetune(config_from_settings(settings | {"resume": "--resume" in argv}))
+    except (UserError, RunError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

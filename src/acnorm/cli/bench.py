@@ -1,0 +1,43 @@
+"""``acnorm bench``: a grid of runs, each run once, and what can be concluded from them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from acnorm.cli.parser import Parser
+
+
+def main(argv: list[str]) -> int:
+    """Run a grid, or tell how far one is, or write its report as it is now."""
+    if argv and argv[0] in ("status", "report"):
+        return _look(argv[0], argv[1:])
+    parser = Parser("bench", "Run a grid of fine-tuning runs, each once; also: acnorm bench status DIR, report DIR.")
+    parser.add_argument("grid", metavar="GRID.yaml", type=Path, help="which runs; see docs/compare.md")
+    from acnorm.cli import benching
+
+    benching.add_flags(parser)
+    options = parser.parse(argv)
+    from acnorm.bench.grid import read_grid
+
+    return benching.run(read_grid(options.grid), options, shlex.join(["acnorm", "bench", *argv]))
+
+
+def _look(what: str, argv: list[str]) -> int:
+    about = {
+        "status": "Say how many cells of a bench are done, running, waiting and failed.",
+        "report": "Write the report of a bench, also while it runs.",
+    }
+    parser = Parser(f"bench {what}", about[what])
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the --out of acnorm bench or acnorm compare")
+    folder = parser.parse(argv).folder
+    from acnorm.bench.store import Store
+    from acnorm.cli import benching
+
+    if what == "report":
+        benching.finish(folder)
+        return 0
+    store = Store.existing(folder)
+    print(benching.status(store))
+    store.close()
+    return 0

@@ -1,0 +1,72 @@
+"""``acnorm compare``: several methods on one data set and checkpoint, on equal terms."""
+
+from __future__ import annotations
+
+import shlex
+
+from acnorm.cli.parser import Parser
+
+
+def main(argv: list[str]) -> int:
+    """Compare methods over seeds and folds, and print what can be concluded."""
+    from acnorm.cli import benching
+
+    parser = Parser(
+        "compare",
+        "Compare ways to fine-tune on the same folds, batches and budget. Takes every setting of acnorm finetune too: "
+        "--data, --model, --weights, --task, --epochs, …",
+    )
+    parser.add_argument("--methods", required=True, nargs="+", metavar="METHOD", help="names from acnorm methods")
+    parser.add_argument("--baseline", metavar="METHOD", help="that the others are compared with (the first)")
+    parser.add_argument("--seeds", type=int, default=5, help="repeats, each with other folds (5)")
+    parser.add_argument("--folds", type=int, default=5, help="of the patients in each repeat (5)")
+    parser.add_argument("--fractions", nargs="+", type=float, default=[1.0], help="of the training labels (1.0)")
+    parser.add_argument("--metric", help="of the test cases (what the runs choose their epoch by)")
+    benching.add_flags(parser)
+    own, others = _parted(argv, parser)
+    options = parser.parse(own)
+    from acnorm.bench.grid import MADE_HERE, Grid
+    from acnorm.errors import UserError
+    from acnorm.training.settings import config_from_flags
+
+    given = {argument.partition("=")[0].removeprefix("--").replace("-", "_") for argument in others}
+    for name, hint in {**MADE_HERE, "method": "give methods"}.items():
+        if name in given:
+            raise UserError(f"--{name}: is set for every run of acnorm compare; {hint.replace('give ', 'give --', 1)}.")
+    config = config_from_flags([*others, f"--method={options.methods[0]}", f"--out={options.out}"])
+    base = {name: value for name, value in config.to_dict().items() if name not in (*MADE_HERE, "method")}
+    if len(set(options.methods)) < 2:
+        raise UserError(f"--methods {' '.join(options.methods)}: give two or more, to compare them.")
+    grid = Grid(
+        base=base,
+        axes={"method": options.methods},
+        seeds=tuple(range(options.seeds)),
+        folds=options.folds,
+        fractions=options.fractions,
+        compare="method",
+        baseline=options.baseline,
+        metric=options.metric,
+        source="acnorm compare",
+    )
+    return benching.run(grid, options, shlex.join(["acnorm", "compare", *argv]))
+
+
+def _parted(argv: list[str], parser: Parser) -> tuple[list[str], list[str]]:
+    """The arguments of this verb, and the settings of the runs."""
+    known = {option for action in parser._actions for option in action.option_strings}
+    own: list[str] = []
+    others: list[str] = []
+    chosen = own
+    for argument in argv:
+        if argument.startswith("-") and not _is_number(argument):
+            chosen = own if argument.partition("=")[0].replace("_", "-") in known else others
+        chosen.append(argument)
+    return own, others
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

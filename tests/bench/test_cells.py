@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from acnorm.bench.cells import Inputs, address_of, code_version, read_inputs
+from acnorm.bench.folds import Division
+from acnorm.data.case import Collection
+from acnorm.errors import UserError
+from acnorm.training.config import FinetuneConfig
+from tiny_runs import checkpoint, config, eyes
+
+INPUTS = Inputs(Collection((), (), Path("eyes"), "folder"), "data", "weights", None)
+DIVISION = Division({"a": "train", "b": "test"}, "made", released_test=False)
+
+
+def usual(**changes: object) -> FinetuneConfig:
+    return FinetuneConfig(**{"data": "eyes", "model": "cifar/resnet20", "out": "run", "method": "vanilla"} | changes)
+
+
+SAME = address_of(usual(), INPUTS, DIVISION)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"out": "elsewhere"},
+        {"data": "moved"},
+        {"weights": "renamed.pth"},
+        {"splits": "s.json"},
+        {"workers": 3},
+        {"memory": 1.0},
+        {"resume": True},
+        {"acnorm": replace(usual().acnorm, temperature=0.5)},  # of a method that is not used
+    ],
+)
+def test_what_changes_nothing_does_not_count(changes: dict[str, object]):
+    assert address_of(usual(**changes), INPUTS, DIVISION) == SAME
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 3}, {"seed": 1}, {"method": "acnorm"}, {"precision": "64-true"}, {"model": "cifar/resnet32"}],
+)
+def test_settings_of_the_result_count(changes: dict[str, object]):
+    assert address_of(usual(**changes), INPUTS, DIVISION) != SAME
+
+
+def test_settings_of_the_method_count():
+    one = usual(method="acnorm+bss")
+    other = replace(one, acnorm=replace(one.acnorm, temperature=0.5))
+    assert address_of(one, INPUTS, DIVISION) != address_of(other, INPUTS, DIVISION)
+
+
+@pytest.mark.parametrize("changes", [{"data": "x"}, {"weights": "x"}, {"weights": None}, {"network": "x"}])
+def test_contents_count(changes: dict[str, object]):
+    assert address_of(usual(), replace(INPUTS, **changes), DIVISION) != SAME
+
+
+def test_splits_and_code_count(monkeypatch: pytest.MonkeyPatch):
+    other = replace(DIVISION, assigned={"a": "test", "b": "train"})
+    assert address_of(usual(), INPUTS, other) != SAME
+    assert address_of(usual(), INPUTS, replace(DIVISION, origin="told otherwise")) == SAME
+    monkeypatch.setattr("acnorm.bench.cells.code_version", lambda: "another")
+    assert address_of(usual(), INPUTS, DIVISION) != SAME
+
+
+def test_the_code_is_that_of_the_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    package = tmp_path / "acnorm"
+    for name in ("bench/cells.py", "core/layer.py", "report/write.py"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("1")
+    monkeypatch.setattr("acnorm.bench.cells.__file__", str(package / "bench/cells.py"))
+    first = code_version.__wrapped__()
+    (package / "report/write.py").write_text("2")
+    assert code_version.__wrapped__() == first
+    (package / "core/layer.py").write_text("2")
+    assert code_version.__wrapped__() != first
+
+
+def test_inputs_are_known_by_what_they_hold(tmp_path: Path):
+    eyes(tmp_path / "eyes.npz")
+    checkpoint(tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes((tmp_path / "a.pth").read_bytes())
+    first = read_inputs(config(tmp_path, weights=str(tmp_path / "a.pth")))
+    second = read_inputs(config(tmp_path, weights=str(tmp_path / "b.pth")))
+    assert first.weights == second.weights
+    assert len(first.collection) == 40
+    assert first.network is not None  # the file of the tiny network
+    assert read_inputs(config(tmp_path, model="cifar/resnet20")).network is None
+    assert read_inputs(config(tmp_path, weights="pretrained")).weights == "pretrained"
+
+
+def test_a_missing_checkpoint_is_told(tmp_path: Path):
+    eyes(tmp_path / "eyes.npz")
+    with pytest.raises(UserError) as error:
+        read_inputs(config(tmp_path, weights="no.pth"))
+    assert str(error.value) == (
+        "--weights no.pth: no such file; give a checkpoint, or leave it out for random weights."
+    )

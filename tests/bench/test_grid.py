@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acnorm.bench.grid import Grid, read_grid
+from acnorm.errors import UserError
+from bench_tools import base, grid
+from tiny_runs import checkpoint
+
+
+def labels(grid: Grid) -> list[dict[str, Any]]:
+    return [dict(cell.labels) for cell in grid.cells()]
+
+
+def test_cells_are_all_with_all_the_first_seed_first(tmp_path: Path):
+    made = labels(grid(tmp_path, seeds=(3, 1), folds=2, fractions=(0.5, 1.0)))
+    assert len(made) == 2 * 2 * 2 * 2
+    assert [cell["seed"] for cell in made] == [3] * 8 + [1] * 8
+    assert [cell["fold"] for cell in made[:8]] == [0] * 4 + [1] * 4
+    assert made[0] == {"method": "vanilla", "fraction": 0.5, "seed": 3, "fold": 0}
+
+
+def test_all_methods_of_a_place_share_the_division_and_the_seed(tmp_path: Path):
+    cells = grid(tmp_path, seeds=(0, 1), folds=2, fractions=(0.5, 1.0)).cells()
+    places: dict[tuple[Any, ...], set[tuple[str, int]]] = {}
+    for cell in cells:
+        place = tuple(cell.labels[name] for name in ("fraction", "seed", "fold"))
+        places.setdefault(place, set()).add((cell.division.sha256, cell.config.seed))
+    assert len(places) == 8
+    assert all(len(found) == 1 for found in places.values())
+    assert len({division for found in places.values() for division, _ in found}) == 8
+
+
+def test_tasks_and_axes_of_checkpoints(tmp_path: Path):
+    checkpoint(tmp_path / "a.pth")
+    made = grid(
+        tmp_path,
+        axes={"weights": [None, str(tmp_path / "a.pth")], "acnorm.temperature": [0.5, 1.0]},
+        tasks={"short": {"epochs": 1}, "long": {"epochs": 2}},
+        exclude=[{"task": "long", "weights": None}],
+    )
+    assert (made.compare, made.baseline) == ("weights", None)
+    found = [(cell.labels["task"], cell.labels["weights"] is None, cell.config.epochs) for cell in made.cells()]
+    assert sorted(set(found)) == [("long", False, 2), ("short", False, 1), ("short", True, 1)]
+    assert {cell.config.acnorm.temperature for cell in made.cells()} == {0.5, 1.0}
+
+
+GRID = """
+base: {data: eyes.npz, model: cifar/resnet20, epochs: 3}
+axes: {method: [vanilla, acnorm]}
+seeds: 2
+folds: 3
+fractions: [0.5, 1]
+baseline: acnorm
+"""
+
+
+def test_a_file_is_a_grid(tmp_path: Path):
+    (tmp_path / "g.yaml").write_text(GRID)
+    read = read_grid(tmp_path / "g.yaml")
+    assert read == Grid(
+        base={"data": "eyes.npz", "model": "cifar/resnet20", "epochs": 3},
+        axes={"method": ["vanilla", "acnorm"]},
+        seeds=(0, 1),
+        folds=3,
+        fractions=[0.5, 1],
+        baseline="acnorm",
+        source=str(tmp_path / "g.yaml"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not YAML (while parsing"),
+        ("- a", "must hold base, axes, tasks, exclude, seeds, folds, fractions, compare, baseline, metric as `name: value` lines."),
+        ("axis: {}\nxyz: 1", "unknown keys: axis (did you mean axes?), xyz; there are base, axes, tasks, exclude, seeds, folds, fractions, compare, baseline, metric."),
+        ("base: eyes", "base is 'eyes', must be settings by name."),
+        ("axes: {method: vanilla}", "axes is {'method': 'vanilla'}, must be lists by name, such as method: [vanilla, acnorm]."),
+        ("tasks: {a: b}", "tasks is {'a': 'b'}, must be settings by the name of a task."),
+        ("exclude: {method: a}", "exclude is {'method': 'a'}, must be a list of axes with values, such as - {method: bss}."),
+        ("seeds: many", "seeds is 'many', must be a number or a list of whole numbers."),
+        ("seeds: true", "seeds is True, must be a number or a list of whole numbers."),
+        ("folds: 1.5", "folds is 1.5, must be a whole number."),
+        ("fractions: 0.5", "fractions is 0.5, must be a list of numbers."),
+        ("compare: 3", "compare is 3, must be the name of an axis."),
+        ("metric: [a]", "metric is ['a'], must be the name of a metric."),
+        ("base: {epochs: 3}", "compare is '', must be an axis of two or more values; give one in axes."),
+        ("axes: {method: [a, b]}\ncompare: seed", "compare is 'seed', must be one of method."),
+        ("axes: {method: [a, b]}\nbaseline: c", "baseline is 'c', must be one of method: 'a', 'b'."),
+        ("axes: {method: [a, b]}\nseeds: [1, 1]", "seeds is [1, 1], must be different whole numbers, 0 or more."),
+        ("axes: {method: [a, b]}\nseeds: 0", "seeds is [], must be different whole numbers, 0 or more."),
+        ("axes: {method: [a, b]}\nfolds: 0", "folds is 0, must be 1 or more."),
+        ("axes: {method: [a, b]}\nfractions: [0, 1]", "fractions is [0, 1], must be numbers above 0, at most 1."),
+        ("axes: {method: []}", "axes: method has no values; give a list."),
+        ("axes: {method: [a, a]}", "axes: method has a value twice; give each once."),
+        ("axes: {seed: [0, 1]}", "axes: seed is set for every run; give seeds."),
+        ("base: {splits: s.json}", "base: splits is set for every run; give folds."),
+        ("tasks: {x: {out: run}}", "x: out is set for every run; cells lie in --out."),
+        ("axes: {method: [a, b]}\ntasks: {x: {method: c}}", "tasks: method of x is an axis as well; leave it out of one of them."),
+        ("axes: {task: [a, b]}\ntasks: {x: {}}", "axes: task is what tasks already name; leave it out of one of them."),
+        ("axes: {method: [a, b]}\nexclude: [{weights: c}]", "exclude: weights is no axis; there are method."),
+        ("axes: {method: [a, b]}\nexclude: [{method: c}]", "exclude: method is never 'c'; it is 'a', 'b'."),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(tmp_path: Path, content: str, message: str):
+    file = tmp_path / "g.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError) as error:
+        read_grid(file)
+    assert str(error.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_settings_that_cannot_be_name_the_grid_and_the_task(tmp_path: Path):
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, base=base(tmp_path, epoch=3)).cells()
+    assert str(error.value) == "grid: unknown settings: epoch (did you mean epochs?)."
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, tasks={"short": {"epochs": 0}}).cells()
+    assert str(error.value) == "grid: tasks: short: epochs is 0, must be 1 or more."
+
+
+def test_a_grid_without_a_run_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="grid: exclude leaves no run; leave some of it out"):
+        grid(tmp_path, exclude=[{"method": "vanilla"}, {"method": "bn-only"}]).cells()

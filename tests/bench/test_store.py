@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from acnorm.bench.store import Store
+from acnorm.errors import UserError
+from bench_tools import grid, planned, result, settings_of
+
+
+def nobody(_: str) -> bool:
+    return False
+
+
+def everybody(_: str) -> bool:
+    return True
+
+
+def test_a_planned_cell_has_its_settings_and_splits(tmp_path: Path):
+    store = planned(tmp_path, seeds=(0, 1), folds=2)
+    job = store.claim("me", nobody)
+    assert job is not None
+    settings = settings_of(job)
+    assert settings["out"] == str(job.run) == str(store.run_folder(job.address))
+    assert Path(settings["data"]).is_absolute()
+    division = json.loads(Path(settings["splits"]).read_text())
+    assert division["origin"] == ("made: fold 1 of 2 for validation (test given), stratified, patients whole (seed 0)")
+    assert len(list((tmp_path / "bench/splits").iterdir())) == 4  # both methods on the same
+
+
+def test_every_cell_is_claimed_once(tmp_path: Path):
+    store, other = planned(tmp_path, seeds=(0, 1)), Store(tmp_path / "bench")
+    jobs = [runner.claim(name, everybody) for runner, name in [(store, "me"), (other, "you")] * 3]
+    addresses = [job.address for job in jobs if job is not None]
+    assert len(addresses) == len(set(addresses)) == 4
+    assert jobs[4] is None
+    assert store.counts() == {"waiting": 0, "running": 4, "done": 0, "failed": 0}
+
+
+def test_the_cell_of_a_dead_runner_is_free_once_its_process_has_ended(tmp_path: Path):
+    store = planned(tmp_path)
+    first = store.claim("dead", nobody)
+    assert first is not None
+    store.started(first.address, "orphan")
+    assert store.orphaned(lambda name: name == "orphan")
+    second = store.claim("me", lambda name: name == "orphan")
+    assert second is not None
+    assert second.address != first.address
+    assert store.claim("me", lambda name: name in ("orphan", "me")) is None
+    assert not store.orphaned(lambda name: name == "me")
+    again = store.claim("me", lambda name: name == "me")
+    assert again is not None
+    assert again.address == first.address
+
+
+def test_a_failed_cell_is_tried_once_more_after_all_others(tmp_path: Path):
+    store = planned(tmp_path)
+    first = store.claim("me", everybody)
+    assert first is not None
+    assert not first.again
+    assert store.fail(first.address, "it broke", memory=None)
+    second, third = store.claim("me", everybody), store.claim("me", everybody)
+    assert second is not None
+    assert third is not None
+    assert third.address == first.address != second.address
+    assert third.again
+    assert not store.fail(third.address, "it broke again", memory=5)
+    assert store.claim("me", everybody) is None
+    assert store.counts() == {"waiting": 0, "running": 1, "done": 0, "failed": 1}
+    assert store.table()["error"].fillna("").tolist() == ["it broke again", ""]
+    assert store.largest_memory() == 5
+
+
+def test_the_same_command_tries_failed_cells_again_and_keeps_finished_ones(tmp_path: Path):
+    store = planned(tmp_path)
+    jobs = [store.claim("me", everybody) for _ in range(2)]
+    store.finish(jobs[0].address, result(0.8), seconds=3.0, memory=7)
+    for _ in range(2):
+        store.fail(jobs[1].address, "it broke", memory=None)
+    assert store.counts()["failed"] == 1
+    store = planned(tmp_path, seeds=(0, 1))
+    assert store.counts() == {"waiting": 3, "running": 0, "done": 1, "failed": 0}
+    table = store.table()
+    assert table["state"].tolist() == ["done", "waiting", "waiting", "waiting"]
+    assert table["label_seed"].tolist() == [0, 0, 1, 1]
+    assert table.loc[0, "metric_macro_auc"] == 0.8
+    assert table.loc[0, ["seconds", "memory", "training_seconds"]].tolist() == [3.0, 7, 10.0]
+    assert store.about() == {"compare": "method", "baseline": "vanilla", "metric": None}
+
+
+def test_cells_of_an_earlier_grid_do_not_count(tmp_path: Path):
+    planned(tmp_path, seeds=(0, 1))
+    store = planned(tmp_path, seeds=(1,))
+    assert sum(store.counts().values()) == 2
+    assert store.table()["label_seed"].tolist() == [1, 1]
+
+
+def test_a_released_cell_is_as_it_was(tmp_path: Path):
+    store = planned(tmp_path)
+    job = store.claim("me", everybody)
+    store.release(job.address)
+    again = store.claim("me", everybody)
+    assert again == job
+
+
+def test_places_with_the_same_result_share_a_cell(tmp_path: Path):
+    """A setting of AC-Norm is no difference between two plain runs."""
+    axes = {"method": ["vanilla", "bn-only"], "acnorm.temperature": [0.5, 1.0]}
+    store = planned(tmp_path, axes=axes)
+    assert len(store.table()) == 4
+    addresses = store.table()["address"]
+    assert addresses.nunique() == 2
+    job = store.claim("me", everybody)
+    store.finish(job.address, result(0.8), seconds=1.0, memory=1)
+    assert store.counts()["done"] == 2
+    assert len(store.table()) == 4
+
+
+def test_folders_that_are_no_bench(tmp_path: Path):
+    with pytest.raises(UserError) as error:
+        Store.existing(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: holds no bench (no bench.sqlite); give the --out of acnorm bench or acnorm compare."
+    )
+    (tmp_path / "bench.sqlite").write_text("no database, but text that is long enough to be looked at" * 20)
+    with pytest.raises(UserError, match=r"--out .*: cannot be used \(file is not a database\); give another folder"):
+        Store(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--out .*file: cannot be used \(.*\); give another folder"):
+        Store(tmp_path / "file")
+
+
+def test_settings_files_are_those_of_finetune(tmp_path: Path):
+    store = planned(tmp_path)
+    written = [yaml.safe_load(file.read_text()) for file in sorted((store.folder / "configs").iterdir())]
+    assert {settings["method"] for settings in written} == set(grid(tmp_path).axes["method"])

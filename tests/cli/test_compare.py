@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import acnorm
+from acnorm.bench.runner import Launch
+from acnorm.bench.store import Job
+from acnorm.cli.main import main
+from bench_tools import FakeProcess, base, fail, settings_of, succeed
+from tiny_runs import TESTS, cli, flags
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """The cells that would have been run as processes; vanilla ones are worse, cells of 7 epochs fail."""
+    jobs: list[Job] = []
+
+    def local(threads: int) -> Launch:
+        assert threads >= 1
+
+        def launch(job: Job, _: bool) -> FakeProcess:
+            jobs.append(job)
+            settings = settings_of(job)
+            value = 0.7 + 0.001 * (len(jobs) % 3) + (0 if settings["method"] == "vanilla" else 0.05)
+            return FakeProcess(lambda: fail(job) if settings["epochs"] == 7 else succeed(job, value))
+
+        return launch
+
+    monkeypatch.setattr("acnorm.bench.run.local", local)
+    return jobs
+
+
+def compare(folder: Path, *more: str) -> int:
+    usual = flags(base(folder))
+    return main(["compare", *usual, "--methods", "vanilla", "bn-only", "--out", str(folder / "bench"), *more])
+
+
+def test_methods_are_compared_on_the_same_folds(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert compare(tmp_path, "--seeds", "2", "--folds", "3") == 0
+    settings = [settings_of(job) for job in started]
+    assert len(settings) == 12
+    places = {(item["splits"], item["seed"]) for item in settings}
+    assert len(places) == 6
+    assert all(sum((item["splits"], item["seed"]) == place for item in settings) == 2 for place in places)
+    budgets = [
+        {name: item[name] for name in item if name not in ("method", "splits", "seed", "out")} for item in settings
+    ]
+    assert all(budget == budgets[0] for budget in budgets)
+    told = capsys.readouterr().out
+    assert "bn-only was better than vanilla in macro AUC by +0.05" in told
+    assert f"report: {tmp_path / 'bench/report.html'}" in told
+    page = (tmp_path / "bench/report.html").read_text()
+    assert re.search(r"<code>acnorm compare --data .* --seeds 2 --folds 3</code>", page)
+
+
+def test_what_is_finished_is_not_run_again(started: list[Job], tmp_path: Path):
+    assert compare(tmp_path, "--seeds", "2", "--folds", "1") == 0
+    assert len(started) == 4
+    assert compare(tmp_path, "--seeds", "3", "--folds", "1", "--workers", "2") == 0
+    assert len(started) == 6
+
+
+def test_fractions_and_the_baseline(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    more = ["--fractions", "0.5", "1.0", "--seeds", "2", "--folds", "1", "--baseline", "bn-only"]
+    assert compare(tmp_path, *more) == 0
+    assert len(started) == 8
+    told = capsys.readouterr().out
+    assert "### 50 % of labels" in told
+    assert re.search(r"\| bn-only \| 2 \| 0\.75\d \[0\.7\d\d, 0\.7\d\d\] \| baseline", told)
+    assert "vanilla was worse than bn-only" in told or "vanilla looks worse than bn-only" in told
+
+
+def test_a_dry_run_writes_nothing_and_knows_what_was_measured(
+    started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert compare(tmp_path, "--seeds", "1", "--folds", "2", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0].split() == ["method", "fraction", "seed", "fold", "state", "time", "memory"]
+    assert told.endswith("4 cells, 4 to run; time and memory are not known before the first is finished.\n")
+    assert not (tmp_path / "bench").exists()
+    assert compare(tmp_path, "--seeds", "1", "--folds", "2") == 0
+    capsys.readouterr()
+    assert compare(tmp_path, "--seeds", "2", "--folds", "2", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert told.endswith("8 cells, 4 to run: about 1 min, up to 0.1 GiB of memory.\n")
+    assert len(started) == 4
+
+
+def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--epochs", "7") == 1
+    assert len(started) == 4
+    told = capsys.readouterr()
+    assert "no pair of runs has finished" in told.out
+    assert told.err.splitlines()[-1] == (
+        f"acnorm: 2 of 2 cells failed twice; {tmp_path}/bench/report.html tells which, {tmp_path}/bench/logs what they "
+        "said. The same command tries them again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--seed", "3"], "--seed: is set for every run of acnorm compare; give --seeds."),
+        (["--splits", "s.json"], "--splits: is set for every run of acnorm compare; give --folds."),
+        (["--method", "bss"], "--method: is set for every run of acnorm compare; give --methods."),
+        (["--resume"], "--resume: is set for every run of acnorm compare; the same command goes on."),
+        (["--epoch", "3"], "unknown settings: epoch (did you mean epochs?)."),
+        (["--methods", "vanilla"], "--methods vanilla: give two or more, to compare them."),
+        (["--methods", "vanilla", "nil"], "acnorm compare: method is 'nil', must be of vanilla, acnorm, linear-probe, "),
+        (["--baseline", "bss"], "acnorm compare: baseline is 'bss', must be one of method: 'vanilla', 'bn-only'."),
+        (["--seeds", "many"], "--seeds is 'many', must be a whole number; see acnorm compare --help."),
+        (["--seeds", "0"], "acnorm compare: seeds is [], must be different whole numbers, 0 or more."),
+        (["--fractions", "0", "1"], "acnorm compare: fractions is [0.0, 1.0], must be numbers above 0, at most 1."),
+        (["--jobs", "0"], "--jobs is 0, must be 1 or more."),
+        (["--threads", "0"], "--threads is 0, must be 1 or more."),
+        (["--weights", "no.pth"], "--weights no.pth: no such file; give a checkpoint, or leave it out for random weights."),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(
+    started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+):
+    assert compare(tmp_path, *more) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"acnorm: {message}")
+    assert told.count("\n") == 1
+    assert not (tmp_path / "bench").exists()
+    assert not started
+
+
+def test_folders_that_hold_something_else(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/thesis.doc").write_text("")
+    assert compare(tmp_path) == 2
+    assert capsys.readouterr().err == (
+        f"acnorm: --out {tmp_path}/bench: holds files but no bench (no bench.sqlite); give another folder.\n"
+    )
+
+
+def test_a_metric_that_is_not_measured_leaves_the_runs(
+    started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--metric", "dice") == 2
+    assert (
+        capsys.readouterr().err.splitlines()[-1] == "acnorm: --metric dice: is not measured here; there are macro_auc."
+    )
+    assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--metric", "macro_auc") == 0
+    assert len(started) == 2
+
+
+def test_a_grid_file(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    content = {
+        "base": base(tmp_path),
+        "axes": {"method": ["vanilla", "bn-only"]},
+        "tasks": {"short": {"epochs": 1}, "failing": {"epochs": 7}},
+        "seeds": 2,
+    }
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    arguments = [str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "bench")]
+    assert main(["bench", *arguments]) == 1
+    assert len(started) == 4 + 2 * 4
+    capsys.readouterr()
+    assert main(["bench", "status", str(tmp_path / "bench")]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["task", "method", "done", "running", "waiting", "failed", "time", "a", "run"]
+    assert rows[1][:6] == ["short", "vanilla", "2", "0", "0", "0"]
+    assert rows[4][:6] == ["failing", "bn-only", "0", "0", "0", "2"]
+    (tmp_path / "bench/report.html").unlink()
+    assert main(["bench", "report", str(tmp_path / "bench")]) == 0
+    assert "### short" in capsys.readouterr().out
+    assert (tmp_path / "bench/report.html").is_file()
+    assert main(["bench", "status", str(tmp_path)]) == 2
+    assert "holds no bench" in capsys.readouterr().err
+
+
+def test_real_processes(tmp_path: Path):
+    """Two networks are trained, each in a process of its own."""
+    arguments = ["compare", *flags(base(tmp_path)), "--methods", "vanilla", "bn-only", "--seeds", "1", "--folds", "1"]
+    arguments += ["--out", "bench", "--jobs", "2", "--threads", "1"]
+    sources = os.pathsep.join(map(str, (TESTS, Path(acnorm.__file__).parents[1])))
+    done = cli(*arguments, cwd=tmp_path, timeout=400, environment={"PYTHONPATH": sources})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "acnorm: 2 done"
+    assert "Nothing can be concluded about bn-only and vanilla in macro AUC" in done.stdout  # of one run each
+    runs = list((tmp_path / "bench/cells").iterdir())
+    assert {yaml.safe_load((run / "config.yaml").read_text())["method"] for run in runs} == {"vanilla", "bn-only"}
+    assert all((run / "model/model.safetensors").is_file() for run in runs)
+    assert "GiB" in (tmp_path / "bench/report.html").read_text()
