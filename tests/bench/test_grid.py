@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,24 @@ def test_settings_that_cannot_be_name_the_grid_and_the_task(tmp_path: Path):
 def test_a_grid_without_a_run_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="grid: exclude leaves no run; leave some of it out"):
         grid(tmp_path, exclude=[{"method": "vanilla"}, {"method": "bn-only"}]).cells()
+
+
+def test_random_weights_may_be_the_baseline_wherever_they_stand(tmp_path: Path):
+    (tmp_path / "g.yaml").write_text("axes: {weights: [a.pth, null]}\ncompare: weights\nbaseline: null\n")
+    assert read_grid(tmp_path / "g.yaml").baseline is None
+    (tmp_path / "g.yaml").write_text("axes: {weights: [a.pth, null]}\ncompare: weights\n")
+    assert read_grid(tmp_path / "g.yaml").baseline == "a.pth"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("axes: {method: [vanilla, bss]}\nfractions: [1.0, 1]", "fractions is [1.0, 1], must be different numbers."),
+        ("axes: {3: [vanilla, bss]}", "axes is {3: ['vanilla', 'bss']}, must be lists by name"),
+        ("base: {1: 2}", "base is {1: 2}, must be settings by name."),
+    ],
+)
+def test_doubles_and_numbers_for_names_are_told(tmp_path: Path, content: str, message: str):
+    (tmp_path / "g.yaml").write_text(content)
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_grid(tmp_path / "g.yaml")

@@ -15,6 +15,7 @@ from acnorm.bench.statistics import (
     bootstrap_difference,
     corrected_resampled_t,
     holm,
+    over_runs_and_patients,
     patient_weights,
     power_of,
     runs_needed,
@@ -38,8 +39,8 @@ def test_without_a_ratio_it_is_the_paired_t_test(values: np.ndarray):
 @given(several, st.floats(0, 3))
 def test_the_ratio_widens_by_what_the_paper_says(values: np.ndarray, ratio: float):
     plain, corrected = corrected_resampled_t(values, 0.0), corrected_resampled_t(values, ratio)
-    wider = (corrected.high - corrected.mean) / max(plain.high - plain.mean, 1e-300)
     if np.ptp(values) > 1e-3:
+        wider = (corrected.high - corrected.mean) / (plain.high - plain.mean)
         assert wider == pytest.approx(np.sqrt(1 + ratio * len(values)))
         assert (corrected.p < 0.05) == (corrected.low > 0 or corrected.high < 0)
 
@@ -59,7 +60,7 @@ def test_the_corrected_test_keeps_its_level_where_the_plain_one_does_not():
 def test_few_runs_and_equal_ones():
     assert corrected_resampled_t(np.array([0.1]), 0.25) == Difference(0.1)
     assert corrected_resampled_t(np.zeros(3), 0.25) == Difference(0.0, 0.0, 0.0, 1.0)
-    assert corrected_resampled_t(np.full(3, 0.5), 0.25) == Difference(0.5, 0.5, 0.5, 0.0)
+    assert corrected_resampled_t(np.full(3, 0.5), 0.25) == Difference(0.5)  # no chance was seen: nothing is certain
     with pytest.raises(ValueError, match=r"there are no differences\."):
         corrected_resampled_t(np.array([]), 0.25)
     with pytest.raises(ValueError, match=r"ratio is -1, must be 0 or more\."):
@@ -100,29 +101,52 @@ def test_the_bootstrap_of_a_mean_is_as_wide_as_its_standard_error():
     cases = draw.normal(0.1, 1.0, size=(1, 400))
     weights = patient_weights([str(case) for case in range(400)], 4000, draw)
     samples = (weights @ cases.T) / weights.sum(axis=1, keepdims=True)
-    result = bootstrap_difference(cases.mean(axis=1), samples, draw, draw_runs=False)
+    result = bootstrap_difference(cases.mean(axis=1), samples)
     half = 1.96 * cases.std() / 20
     assert result.high - result.low == pytest.approx(2 * half, rel=0.06)
     assert result.p == pytest.approx(2 * stats.norm.sf(abs(cases.mean()) / (cases.std() / 20)), abs=0.04)
 
 
-def test_chance_in_training_counts_when_runs_are_drawn():
-    draw = np.random.default_rng(0)
+def test_chance_in_training_counts_where_the_test_cases_stay():
     values = np.array([-0.3, 0.0, 0.3])
     samples = np.tile(values, (2000, 1))  # the patients make no difference
-    kept = bootstrap_difference(values, samples, draw, draw_runs=False)
-    drawn = bootstrap_difference(values, samples, draw, draw_runs=True)
+    kept, drawn = bootstrap_difference(values, samples), over_runs_and_patients(values, samples)
     assert (kept.low, kept.high) == pytest.approx((0.0, 0.0))
-    assert drawn.low < -0.15 < 0.15 < drawn.high
+    assert (drawn.low, drawn.high, drawn.p) == pytest.approx((*_usual_interval(values), 1.0))
+
+
+def _usual_interval(values: np.ndarray) -> tuple[float, float]:
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return values.mean() - half, values.mean() + half
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5])
+@pytest.mark.parametrize("of_patients", [0.0, 0.01, 0.02])
+def test_no_true_difference_is_seldom_called_one(runs: int, of_patients: float):
+    draw = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(400):
+        values = draw.normal(draw.normal(0, of_patients), 0.02, size=runs)
+        samples = values + draw.normal(0, max(of_patients, 1e-6), size=(200, 1))
+        wrong += over_runs_and_patients(values, samples).p < 0.05
+    assert wrong / 400 < 0.1
+
+
+def test_strong_differences_survive_many_comparisons():
+    draw = np.random.default_rng(0)
+    values = np.full(5, 0.3) + draw.normal(0, 0.005, size=5)
+    found = over_runs_and_patients(values, values + draw.normal(0, 0.01, size=(1000, 1)))
+    assert holm([found.p, *[0.5] * 99])[0] < 0.05
+    assert over_runs_and_patients(np.array([0.1]), np.zeros((10, 1))) == Difference(0.1)
+    assert over_runs_and_patients(np.full(2, 0.1), np.full((10, 2), 0.1)) == Difference(0.1)
 
 
 def test_samples_without_a_value_are_left_out():
-    draw = np.random.default_rng(0)
     samples = np.array([[0.1, np.nan], [np.nan, np.nan], [0.3, 0.1]])
-    result = bootstrap_difference(np.array([0.1, np.nan]), samples, draw, draw_runs=False)
+    result = bootstrap_difference(np.array([0.1, np.nan]), samples)
     assert result.mean == pytest.approx(0.1)
     assert (result.low, result.high) == pytest.approx(tuple(np.percentile([0.1, 0.2], (2.5, 97.5))))
-    assert bootstrap_difference(np.array([0.1]), np.full((3, 1), np.nan), draw, draw_runs=True) == Difference(0.1)
+    assert bootstrap_difference(np.array([0.1]), np.full((3, 1), np.nan)) == Difference(0.1)
 
 
 def test_wins_ties_and_losses():

@@ -51,3 +51,13 @@ def test_the_size_matters(tmp_path: Path):
     before, content = fingerprint(cases), cases[1].image.read_bytes()
     cases[1].image.write_bytes(content[: len(content) // 2] + content[len(content) // 2 - 1 :])
     assert fingerprint(cases) != before
+
+
+def test_a_change_in_the_middle_of_a_large_file_counts(tmp_path: Path):
+    file = tmp_path / "volume.nii"
+    content = bytearray(5 * 2**20)
+    file.write_bytes(content)
+    before = fingerprint([Case("a", file, 0)])
+    content[len(content) // 2] = 1
+    file.write_bytes(content)
+    assert fingerprint([Case("a", file, 0)]) != before

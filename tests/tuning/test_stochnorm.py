@@ -120,3 +120,19 @@ def test_a_layer_whose_statistics_are_frozen_is_plain():
 
 def test_the_probability_is_one():
     assert StochNormTuning(probability=1.0).problems() == ["stochnorm.probability is 1.0, must be above 0 and below 1"]
+
+
+def test_a_layer_left_alone_that_is_called_norm_is_not_taken_for_a_wrapper():
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(2)
+
+    def made() -> nn.Module:
+        return nn.Sequential(nn.BatchNorm2d(2), Block())
+
+    method = StochNormTuning()
+    state = method.prepare(made(), ["0"]).state_dict()
+    rebuilt = method.rebuild(made(), state)
+    assert isinstance(rebuilt[0], StochNorm)
+    assert isinstance(rebuilt[1], Block)

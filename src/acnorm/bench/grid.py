@@ -16,7 +16,7 @@ metric: macro_auc
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -81,6 +81,7 @@ class Grid:
     baseline: Any = None
     metric: str | None = None
     source: str = "grid"
+    random_baseline: bool = False  # the baseline is None on purpose, which stands for random weights
 
     def __post_init__(self) -> None:
         self._refuse_settings()
@@ -92,7 +93,7 @@ class Grid:
             raise self._wrong(f"compare is {self.compare!r}, must be {told}")
         values = list(self.axes[self.compare])
         if self.baseline is None:
-            object.__setattr__(self, "baseline", values[0])
+            object.__setattr__(self, "baseline", None if self.random_baseline else values[0])
         if self.baseline not in values:
             allowed = ", ".join(map(repr, values))
             raise self._wrong(f"baseline is {self.baseline!r}, must be one of {self.compare}: {allowed}")
@@ -102,6 +103,8 @@ class Grid:
             raise self._wrong(f"folds is {self.folds}, must be 1 or more")
         if not self.fractions or not all(0 < value <= 1 for value in self.fractions):
             raise self._wrong(f"fractions is {list(self.fractions)}, must be numbers above 0, at most 1")
+        if len(set(self.fractions)) < len(self.fractions):
+            raise self._wrong(f"fractions is {list(self.fractions)}, must be different numbers")
 
     def _refuse_settings(self) -> None:
         for place, settings in (("base", self.base), ("axes", self.axes), *self.tasks.items()):
@@ -203,7 +206,9 @@ def read_grid(file: Path) -> Grid:
         told = ", ".join(_with_nearest(name) for name in unknown)
         raise UserError(f"{file}: unknown keys: {told}; there are {', '.join(KEYS)}.")
     given = {name: _checked(file, name, value) for name, value in content.items() if value is not None}
-    return Grid(**{"base": {}, "axes": {}} | given, source=str(file))
+    return Grid(
+        **{"base": {}, "axes": {}} | given, source=str(file), random_baseline=content.get("baseline", "") is None
+    )
 
 
 def _with_nearest(name: str) -> str:
@@ -215,7 +220,7 @@ def _checked(file: Path, name: str, value: Any) -> Any:
     if name == "seeds" and _is_whole(value):
         return tuple(range(value))
     kinds: dict[str, tuple[str, bool]] = {
-        "base": ("settings by name", isinstance(value, dict)),
+        "base": ("settings by name", isinstance(value, dict) and all(isinstance(key, str) for key in value)),
         "axes": ("lists by name, such as method: [vanilla, acnorm]", _holds(value, dict, list)),
         "tasks": ("settings by the name of a task", _holds(value, dict, dict)),
         "exclude": ("a list of axes with values, such as - {method: bss}", _holds(value, list, dict)),
@@ -232,8 +237,11 @@ def _checked(file: Path, name: str, value: Any) -> Any:
 
 
 def _holds(value: Any, outer: type, inner: type) -> bool:
-    parts = value.values() if isinstance(value, dict) else value
-    return isinstance(value, outer) and all(isinstance(part, inner) for part in parts)
+    if not isinstance(value, outer):
+        return False
+    parts: Iterable[Any] = value.values() if isinstance(value, dict) else value
+    named = not isinstance(value, dict) or all(isinstance(name, str) for name in value)
+    return named and all(isinstance(part, inner) for part in parts)
 
 
 def _is_whole(value: Any) -> bool:

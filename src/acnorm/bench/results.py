@@ -17,6 +17,7 @@ from acnorm.bench.statistics import (
     bootstrap_difference,
     corrected_resampled_t,
     holm,
+    over_runs_and_patients,
     patient_weights,
     runs_needed,
     win_tie_loss,
@@ -156,7 +157,7 @@ def results_of(store: Store) -> Results:
         labels = {name.removeprefix("label_"): rows[name].iloc[0] for name in varied}
         fraction = float(rows["label_fraction"].iloc[0])
         blocks.append(_Comparing(store, rows, axis, about, labels, fraction).block())
-    blocks = _corrected(blocks)
+    blocks = _corrected(blocks, about)
     return Results(tuple(blocks), table, store.counts(), name_of(about["compare"], about["baseline"]), about)
 
 
@@ -166,6 +167,9 @@ def _text(value: Any) -> str:
 
 def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+SIGNED = ("volume_error",)  # metrics of which neither more nor less is better
 
 
 class _Comparing:
@@ -239,7 +243,7 @@ class _Comparing:
             return Comparison(name, 0, Difference(float("nan")), None, None, (0, 0, 0), 0, None)
         first, second = self._sampled(name, pairs.index), self._sampled(self.baseline, pairs.index)
         sampled = None if first is None or second is None else first - second
-        alone = None if sampled is None else bootstrap_difference(apart, sampled, _draw(), draw_runs=False)
+        alone = None if sampled is None else bootstrap_difference(apart, sampled)
         deviation = float(np.std(apart, ddof=1)) if len(apart) > 1 else 0.0
         return Comparison(
             name=name,
@@ -267,7 +271,9 @@ class _Comparing:
             return corrected_resampled_t(values, self.ratio)
         if sampled is None:
             return corrected_resampled_t(values, 0.0)
-        return bootstrap_difference(values, sampled, _draw(), draw_runs=True)
+        if len(values) < 2:
+            return bootstrap_difference(values, sampled)
+        return over_runs_and_patients(values, sampled)
 
     def _sampled(self, name: str, places: pd.Index[Any]) -> Samples:
         """The metric of a level's runs on the same bootstrap samples of the patients, [resample, run]."""
@@ -306,6 +312,8 @@ def _metric_of(done: pd.DataFrame, asked: str | None) -> str:
     if not measured:
         return asked or "metric"
     if asked is not None:
+        if asked.startswith(SIGNED):
+            raise UserError(f"--metric {asked}: has a sign and no better end; give another, such as {measured[0]}.")
         if asked not in measured:
             raise UserError(f"--metric {asked}: is not measured here; there are {', '.join(measured)}.")
         return asked
@@ -314,12 +322,12 @@ def _metric_of(done: pd.DataFrame, asked: str | None) -> str:
     return min(named, key=len) if named else measured[0]
 
 
-def _corrected(blocks: Sequence[Block]) -> list[Block]:
+def _corrected(blocks: Sequence[Block], about: Mapping[str, Any]) -> list[Block]:
     """The blocks with p values corrected over all of them, and what they say."""
     corrected = iter(holm([item.difference.p for block in blocks for item in block.comparisons]))
     told = []
     for block in blocks:
-        baseline = block.levels[0].name
+        baseline = name_of(about["compare"], about["baseline"])
         comparisons = [_told(item, next(corrected), baseline, block) for item in block.comparisons]
         told.append(replace(block, comparisons=tuple(comparisons)))
     return told

@@ -24,7 +24,7 @@ _TIE = 1e-10  # squared distances, relative to the mean: what counts as equally 
 def knn(
     features: NDArray[Any], labels: NDArray[Any], groups: Sequence[str] | None = None, *, neighbours: int = NEIGHBOURS
 ) -> float:
-    """Return the macro AUC of leave-one-out nearest neighbours: 0.5 is chance, 1 is perfect.
+    """Return the macro AUC of leave-one-out nearest neighbours: 1 is perfect, chance a little below 0.5.
 
     Args:
         features: [case, feature].

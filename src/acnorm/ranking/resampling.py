@@ -51,6 +51,10 @@ class Draws:
         members = [np.flatnonzero(inverse == group) for group in range(len(names))]
         flat = np.asarray(labels).reshape(len(labels), -1)
         strata = np.unique(flat[first], axis=0, return_inverse=True)[1].reshape(-1)
+        if (
+            flat.shape[1] > 1
+        ):  # sets of labels are many, and of few cases each: halves are then of all patients together
+            strata = np.zeros_like(strata)
         draw = np.random.default_rng(seed)
 
         def half() -> NDArray[np.intp]:

@@ -165,8 +165,9 @@ def basis(results: Results) -> str:
         )
     if any(block.released_test for block in results.blocks):
         told.append(
-            "All runs were tested on the test set that came with the data; intervals and p values are those of a "
-            "bootstrap over its patients and over the runs (over the runs alone where cases do not tell the metric)."
+            "All runs were tested on the test set that came with the data; intervals and p values take the variances "
+            "over its patients (by bootstrap) and over the runs together (over the runs alone where cases do not tell "
+            "the metric)."
         )
     return " ".join([*told, "p values are corrected by Holm over all comparisons."])
 

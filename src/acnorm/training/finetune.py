@@ -101,8 +101,6 @@ def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: 
     if not trainer.is_global_zero:
         return Result(run.path, {})
     trained = _best_network(config, run, data, model, kind)
-    if config.norm_statistics == "reestimated":
-        reestimate_statistics(trained, training_batches(data.train, config.batch_size, config.seed))
     return Result(run.path, _finish(config, run, data, model, kind, trained, time.perf_counter() - start))
 
 
@@ -124,12 +122,14 @@ def _finish(
     """Fold, evaluate, and write everything but the report; metrics.json last, since it marks the run finished."""
     figures = summary(trained)
     batches = training_batches(data.train, config.batch_size, config.seed)
-    gap = statistics_gap(trained, batches, kind.objective(config, data).loss)
     _write_acnorm(config, run, trained, census(model.module))
     try:
         plain = model.method.finish(trained, example_batch(data.preprocessing))
     except ConversionError as error:
         raise RunError(f"--method {config.method}: {error}") from None
+    if config.norm_statistics == "reestimated":  # of the plain layers, which are what is shipped
+        reestimate_statistics(plain, training_batches(data.train, config.batch_size, config.seed))
+    gap = statistics_gap(plain, batches, kind.objective(config, data).loss)
     classes = data.collection.classes
     ship(run, model.network, plain, classes, data.preprocessing, data.collection.task)
     splits = kind.evaluate(run, plain, data, config)

@@ -97,7 +97,8 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
     try:
         if method.needs_source_head and config.weights is not None:
             with torch.random.fork_rng(devices=[]):
-                started.source_head = source_head(network, config.weights)
+                sides = example_batch(data.preprocessing).ndim - 2
+                started.source_head = source_head(network, weights_file(config.weights, config.model, sides))
         module = method.prepare(network.module, None if report is None else report.trained_norms)
         setup = started.setup(module, config, data, kind.objective(config, data))
         method.check(setup)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
@@ -18,6 +19,7 @@ from acnorm.tuning.hooks import SOURCE_HEAD, About, Batch, Method, Penalty, Setu
 from acnorm.tuning.lwf import WithSourceHead, source_logits
 from acnorm.tuning.rules import Rules, not_negative
 
+logger = logging.getLogger("acnorm")
 Relation = Literal["direct", "reverse"]
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)  # of 1 / the strength of the regression's L2
 
@@ -157,6 +159,7 @@ def reverse(
     """
     held, counts = np.unique(labels.numpy(), return_counts=True)
     if len(held) < 2 or counts.min() < 2:
+        logger.warning("Co-Tuning: a class has fewer than two training cases; the relation is taken directly")
         return direct(probabilities, labels, classes)
     regression = GridSearchCV(
         LogisticRegression(max_iter=1000), {"C": GRID}, cv=min(5, int(counts.min())), scoring="neg_log_loss"

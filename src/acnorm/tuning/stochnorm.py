@@ -75,7 +75,8 @@ class StochNormTuning(Method):
 
     def rebuild(self, network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         """Wrap the layers that the state holds, and load it."""
-        wrapped = {name for name, _ in network.named_modules() if f"{name}.norm.running_mean" in state}
+        layers = [name for name, layer in network.named_modules() if isinstance(layer, _BatchNorm)]
+        wrapped = {name for name in layers if f"{name}.norm.running_mean" in state}
         _replaced(network, wrapped, lambda layer: StochNorm(layer, self.probability))
         network.load_state_dict(state)
         return network
