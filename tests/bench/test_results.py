@@ -201,6 +201,12 @@ def test_a_metric_that_is_not_measured_is_told(tmp_path: Path):
     assert str(error.value) == "--metric dice: is not measured here; there are macro_auc."
 
 
+def test_a_metric_with_a_sign_is_refused(tmp_path: Path):
+    store = finish(planned(tmp_path, metric="volume_error_liver"), noisy, metric="volume_error_liver")
+    with pytest.raises(UserError, match="--metric volume_error_liver: has a sign and no better end; give another"):
+        results_of(store)
+
+
 def test_the_metric_of_one_region_stands_for_the_mean(tmp_path: Path):
     store = planned(tmp_path)
     for _, row in store.table().iterrows():

@@ -17,6 +17,7 @@ from acnorm.report.write import write_report
 from acnorm.training import finetune
 from acnorm.training.finetune import command_of, run_finetune
 from acnorm.training.module import FinetuneModule
+from acnorm.training.norm_statistics import reestimate_statistics, training_batches
 from acnorm.training.prepare import prepare_data, prepare_model
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.settings import config_from_flags, config_from_settings
@@ -239,3 +240,24 @@ def test_the_plain_network_tells_what_a_method_is_told(folder: Path, tmp_path: P
     batches = [list(setup.batches(epoch)) for epoch in (0, 0, 1)]
     assert torch.equal(batches[0][0]["image"], batches[1][0]["image"])
     assert not torch.equal(batches[0][0]["index"], batches[2][0]["index"])
+
+
+def test_statistics_taken_anew_with_stochnorm_are_those_of_the_plain_network(folder: Path, tmp_path: Path):
+    changes = {"norm_statistics": "reestimated", "stochnorm": {"probability": 0.5}}
+    made_config = made(folder, tmp_path / "run", "stochnorm", **changes)
+    run = run_finetune(made_config).path
+    data = prepare_data(made_config, RunFolder(run).splits)
+    plain = load_shipped(RunFolder(run), model=NETWORK).network
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    reestimate_statistics(plain, training_batches(data.train, made_config.batch_size, made_config.seed))
+    for name, value in plain.state_dict().items():
+        if "running" in name:
+            torch.testing.assert_close(value, before[name], rtol=1e-4, atol=1e-5)
+
+
+def test_public_weights_are_fetched_for_the_source_head_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("acnorm.training.prepare.weights_file", lambda *_: str(folder / "weights.pth"))
+    wanted = config(folder, out=tmp_path / "run", weights="pretrained", method="lwf")
+    assert prepare_model(wanted, prepare_data(wanted)).setup.source_head is not None

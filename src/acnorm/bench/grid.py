@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -239,7 +239,7 @@ def _checked(file: Path, name: str, value: Any) -> Any:
 def _holds(value: Any, outer: type, inner: type) -> bool:
     if not isinstance(value, outer):
         return False
-    parts: Iterable[Any] = value.values() if isinstance(value, dict) else value
+    parts = cast(Iterable[Any], value.values() if isinstance(value, dict) else value)
     named = not isinstance(value, dict) or all(isinstance(name, str) for name in value)
     return named and all(isinstance(part, inner) for part in parts)
 
