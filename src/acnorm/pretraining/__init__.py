@@ -8,5 +8,6 @@ worth a look. All that is random is drawn from PyTorch's generators, so that the
     tiles              images cut into a grid, and orders of its tiles
     distortions        what Models Genesis does to images before they are restored
     monitor            signs of use and of collapse: neighbours, spread of features
-    pretext            what a task must do, and the table
+    task               what a task must do
+    pretext            the table of tasks
 """

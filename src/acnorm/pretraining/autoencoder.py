@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from acnorm.pretraining.distortions import restoring_error
 from acnorm.pretraining.encoder import Blueprint, Encoder
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.views import mirrored
 
 _SIDE = 4  # of the map from which images are unfolded
@@ -53,7 +54,7 @@ class AutoencoderNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Autoencoder:
+class Autoencoder(Pretext):
     """Give images back from their features.
 
     Examples:
@@ -65,7 +66,6 @@ class Autoencoder:
 
     about: ClassVar[str] = "give images back from their features"
     paper: ClassVar[str] = "Hinton and Salakhutdinov, Science 2006"
-    labelled: ClassVar[bool] = False
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The encoder with a small decoder."""
@@ -75,9 +75,6 @@ class Autoencoder:
         """Mean squared error."""
         images = mirrored(batch["image"])
         return restoring_error(network(images), images)
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, and as they come back."""

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected
+from acnorm.pretraining.task import ViewsPretext
 from acnorm.pretraining.views import random_view
 
 
 @dataclass(frozen=True)
-class BarlowTwins:
+class BarlowTwins(ViewsPretext):
     """Bring the cross-correlation of the features of two views near the identity.
 
     Args:
@@ -31,7 +32,6 @@ class BarlowTwins:
 
     about: ClassVar[str] = "features of two views agree one by one and are not redundant"
     paper: ClassVar[str] = "Zbontar et al., ICML 2021"
-    labelled: ClassVar[bool] = False
 
     redundancy: float = 5e-3
     hidden: int = 512
@@ -46,10 +46,3 @@ class BarlowTwins:
         first, second = (network(random_view(batch["image"])).float() for _ in range(2))
         loss: Tensor = BarlowTwinsLoss(lambd=self.redundancy)(first, second)
         return loss / self.outputs
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
-
-    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """The images, and two views of each."""
-        return {"images": images, "a view": random_view(images), "another view": random_view(images)}

@@ -14,6 +14,7 @@ from torch.nn import functional
 from acnorm.pretraining.averaging import follow, follower_of
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected, projector
+from acnorm.pretraining.task import ViewsPretext
 from acnorm.pretraining.views import random_view
 
 
@@ -43,7 +44,7 @@ def distance(predictions: Float[Tensor, "batch value"], targets: Float[Tensor, "
 
 
 @dataclass(frozen=True)
-class BYOL:
+class BYOL(ViewsPretext):
     """Predict the target's projection of one view from the other, both ways.
 
     Args:
@@ -59,7 +60,6 @@ class BYOL:
 
     about: ClassVar[str] = "tell from one view what a slow copy makes of another; no negatives"
     paper: ClassVar[str] = "Grill et al., NeurIPS 2020"
-    labelled: ClassVar[bool] = False
 
     momentum: float = 0.99
     hidden: int = 512
@@ -83,7 +83,3 @@ class BYOL:
         momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * progress) + 1) / 2
         follow(network.target.encoder, network.encoder, momentum)  # type: ignore[arg-type]
         follow(network.target.head, network.head["projector"], momentum)  # type: ignore[arg-type]
-
-    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """The images, and two views of each."""
-        return {"images": images, "a view": random_view(images), "another view": random_view(images)}

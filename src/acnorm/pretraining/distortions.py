@@ -6,6 +6,7 @@ moves pixels within the blocks of a random grid, where the authors draw windows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -103,7 +104,7 @@ def _shuffled(image: Image, share: float) -> Image:
     split = part.reshape(len(image), *(size for pair in zip(whole, block, strict=True) for size in pair))
     order = [0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2)]
     blocks = split.permute(order)
-    flat = blocks.reshape(len(image), _product(whole), _product(block))
+    flat = blocks.reshape(len(image), math.prod(whole), math.prod(block))
     draws = torch.rand(flat.shape[1:], device=image.device)
     moved = torch.rand(len(draws), 1, device=image.device) < share
     places = torch.where(moved, draws.argsort(dim=1), torch.arange(flat.shape[2], device=image.device))
@@ -148,10 +149,6 @@ def _block(shape: torch.Size, least: float, most: float) -> tuple[slice, ...]:
 
 def _chance(share: float) -> bool:
     return bool(torch.rand(1) < share)
-
-
-def _product(sizes: list[int]) -> int:
-    return int(torch.tensor(sizes).prod())
 
 
 def restoring_error(restored: Images, images: Images) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from acnorm.pretraining.distortions import distorted, restoring_error
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.views import mirrored
 
 
@@ -26,7 +27,7 @@ class RestoringNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class ModelsGenesis:
+class ModelsGenesis(Pretext):
     """Restore images after a non-linear change of intensity, local shuffling, in- and out-painting.
 
     The error is taken on normalised intensities, without the authors' sigmoid, since the encoder is fine-tuned on such.
@@ -40,7 +41,6 @@ class ModelsGenesis:
 
     about: ClassVar[str] = "restore distorted images (Models Genesis)"
     paper: ClassVar[str] = "Zhou et al., MICCAI 2019; Medical Image Analysis 2021"
-    labelled: ClassVar[bool] = False
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """A U-Net on the encoder."""
@@ -50,9 +50,6 @@ class ModelsGenesis:
         """Mean squared error of the restored images."""
         images = mirrored(batch["image"])
         return restoring_error(network(distorted(images)), images)
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, distorted, and restored."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from acnorm.pretraining.encoder import Blueprint, Encoder
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.tiles import cut, joined, permutations, reordered
 from acnorm.pretraining.views import recoloured
 
@@ -38,7 +39,7 @@ class TilesNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Jigsaw:
+class Jigsaw(Pretext):
     """Tell in which of some orders the 3 × 3 tiles (in 3D 2 × 2 × 2) of an image were put.
 
     Args:
@@ -53,7 +54,6 @@ class Jigsaw:
 
     about: ClassVar[str] = "tell in which order the tiles of an image were put"
     paper: ClassVar[str] = "Noroozi and Favaro, ECCV 2016"
-    labelled: ClassVar[bool] = False
 
     orders: int = 64
     hidden: int = 256
@@ -68,9 +68,6 @@ class Jigsaw:
         puzzles, answers = self._puzzles(network, batch["image"])
         lit = recoloured(puzzles.flatten(0, 1)).reshape(puzzles.shape)
         return functional.cross_entropy(network(lit), answers)
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, and as puzzles; the caption says how many orders were told right."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from acnorm.pretraining.encoder import Blueprint, Encoder
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.tiles import Tiles, cut
 from acnorm.pretraining.views import recoloured
 
@@ -34,7 +35,7 @@ class PairNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class RelativeLocation:
+class RelativeLocation(Pretext):
     """Tell which of the 8 neighbours (in 3D 26) of the middle patch of a grid a patch is.
 
     Patches are a quarter smaller than their cells and lie anywhere in them; intensities of each are changed on their
@@ -51,7 +52,6 @@ class RelativeLocation:
 
     about: ClassVar[str] = "tell where one patch lies beside another"
     paper: ClassVar[str] = "Doersch et al., ICCV 2015"
-    labelled: ClassVar[bool] = False
 
     hidden: int = 256
 
@@ -63,9 +63,6 @@ class RelativeLocation:
         """Cross-entropy of the place, one pair an image."""
         middle, other, places = _pairs(batch["image"])
         return functional.cross_entropy(network(recoloured(middle), recoloured(other)), places)
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, and the two patches of each; the caption says how many places were told right."""

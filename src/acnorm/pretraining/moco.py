@@ -17,6 +17,7 @@ from torch.nn import functional
 from acnorm.pretraining.averaging import follow, follower_of
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected
+from acnorm.pretraining.task import ViewsPretext
 from acnorm.pretraining.views import random_view
 
 
@@ -59,7 +60,7 @@ def info_nce(
 
 
 @dataclass(frozen=True)
-class MoCo:
+class MoCo(ViewsPretext):
     """Tell the key of an image's other view from a queue of others.
 
     Args:
@@ -77,7 +78,6 @@ class MoCo:
 
     about: ClassVar[str] = "views of one image are alike, a queue of earlier ones is not"
     paper: ClassVar[str] = "He et al., CVPR 2020; Chen et al., arXiv 2003.04297"
-    labelled: ClassVar[bool] = False
 
     temperature: float = 0.2
     momentum: float = 0.99
@@ -107,7 +107,3 @@ class MoCo:
         assert isinstance(network, MoCoNetwork)
         follow(network.keys.encoder, network.encoder, self.momentum)  # type: ignore[arg-type]
         follow(network.keys.head, network.head, self.momentum)  # type: ignore[arg-type]
-
-    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """The images, and two views of each."""
-        return {"images": images, "a view": random_view(images), "another view": random_view(images)}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from acnorm.pretraining.distortions import distorted, restoring_error
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder
 from acnorm.pretraining.projection import projector
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.views import cropped, mirrored, recoloured
 
 
@@ -33,7 +34,7 @@ class PreservingNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class PreservationalContrast:
+class PreservationalContrast(Pretext):
     """NT-Xent between two distorted views, plus the error of both restored.
 
     The encoder is run twice for the two answers, the price of leaving U-Nets as they are.
@@ -52,7 +53,6 @@ class PreservationalContrast:
 
     about: ClassVar[str] = "views of one image are alike, and restored from distortion (after PCRL)"
     paper: ClassVar[str] = "Zhou et al., ICCV 2021"
-    labelled: ClassVar[bool] = False
 
     temperature: float = 0.5
     restoring: float = 1.0
@@ -74,9 +74,6 @@ class PreservationalContrast:
         contrast = ContrastiveLoss(temperature=self.temperature)(*(seen.float() for _, seen in answers))
         errors = [restoring_error(restored, view) for (restored, _), view in zip(answers, views, strict=True)]
         return cast(Tensor, contrast + self.restoring * torch.stack(errors).mean())
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, a distorted view of each, and that view restored."""

@@ -1,16 +1,11 @@
-"""What a pretext task must do, and the table of tasks."""
+"""The table of pretext tasks."""
 
 from __future__ import annotations
-
-from typing import ClassVar, Protocol
-
-from torch import Tensor, nn
 
 from acnorm.errors import UserError
 from acnorm.pretraining.autoencoder import Autoencoder
 from acnorm.pretraining.barlow_twins import BarlowTwins
 from acnorm.pretraining.byol import BYOL
-from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.genesis import ModelsGenesis
 from acnorm.pretraining.jigsaw import Jigsaw
 from acnorm.pretraining.location import RelativeLocation
@@ -20,34 +15,7 @@ from acnorm.pretraining.rotation import Rotation
 from acnorm.pretraining.rubik import RubiksCube
 from acnorm.pretraining.simclr import SimCLR
 from acnorm.pretraining.supervised import Supervised
-
-
-class Pretext(Protocol):
-    """A task that needs no labels (but for supervised pretraining); its fields are what a user can set.
-
-    about: one line. paper: where it comes from. labelled: whether it needs labels.
-    """
-
-    about: ClassVar[str]
-    paper: ClassVar[str]
-    labelled: ClassVar[bool]
-
-    def build(self, blueprint: Blueprint) -> nn.Module:
-        """The network that is trained; its ``encoder`` is an ``Encoder`` or a ``DenseEncoder``."""
-        ...
-
-    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """The loss of a batch with ``image`` and, where labelled, ``label`` or ``mask``."""
-        ...
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """What is done after an optimiser step; ``progress`` goes from 0 to 1 over the run."""
-        ...
-
-    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
-        """Rows of images [case, channel, *space] that show the task, by their captions."""
-        ...
-
+from acnorm.pretraining.task import Pretext
 
 PRETEXTS: dict[str, type[Pretext]] = {
     "supervised": Supervised,

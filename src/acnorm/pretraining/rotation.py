@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from acnorm.errors import UserError
 from acnorm.pretraining.encoder import Blueprint, Encoder
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.views import recoloured
 
 # Turns as (plane, quarters): plane by its two axes of [channel, *space].
@@ -57,7 +58,7 @@ class RotationNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Rotation:
+class Rotation(Pretext):
     """Tell by which multiple of 90° an image was turned.
 
     Examples:
@@ -68,7 +69,6 @@ class Rotation:
 
     about: ClassVar[str] = "tell by how much an image was turned"
     paper: ClassVar[str] = "Gidaris et al., ICLR 2018; in 3D Taleb et al., NeurIPS 2020"
-    labelled: ClassVar[bool] = False
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The encoder with a head of 4 turns, in 3D of 10."""
@@ -86,9 +86,6 @@ class Rotation:
             raise UserError(f"--method rotation: needs square images or cubes, these are {sides}; give --patch-size.")
         turns = torch.randint(len(TURNS[images.ndim - 2]), (len(images),), device=images.device)
         return functional.cross_entropy(network(turned(recoloured(images), turns)), turns)
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, and turned; the caption says how many turns were told right."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.jigsaw import TilesNetwork
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.tiles import cut, joined, permutations, reordered
 
 PARTS = 2
@@ -18,7 +19,7 @@ _PLANES = ((-2, -1), (-3, -1))  # of the half turns, by their axes: "horizontal"
 
 
 @dataclass(frozen=True)
-class RubiksCube:
+class RubiksCube(Pretext):
     """Tell the order of the 2 × 2 × 2 cubes of a volume (2 × 2 tiles of an image), and the half turns of each.
 
     A cube is turned by 180° in either of two planes with probability a half each; of images there is one plane.
@@ -36,7 +37,6 @@ class RubiksCube:
 
     about: ClassVar[str] = "tell the order of the cubes of a volume and which of them were turned"
     paper: ClassVar[str] = "Zhuang et al., MICCAI 2019"
-    labelled: ClassVar[bool] = False
 
     orders: int = 24
     hidden: int = 256
@@ -54,9 +54,6 @@ class RubiksCube:
         logits = network(cubes)
         of_turns = functional.binary_cross_entropy_with_logits(logits[:, self.orders :], turns.flatten(1))
         return functional.cross_entropy(logits[:, : self.orders], order) + self.turning * of_turns
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, and scrambled; the caption says how much was told right."""

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected
+from acnorm.pretraining.task import ViewsPretext
 from acnorm.pretraining.views import random_view
 
 
 @dataclass(frozen=True)
-class SimCLR:
+class SimCLR(ViewsPretext):
     """NT-Xent between two views (equation 1 of the paper).
 
     Args:
@@ -33,7 +34,6 @@ class SimCLR:
 
     about: ClassVar[str] = "views of one image are alike, of others not (within the batch)"
     paper: ClassVar[str] = "Chen et al., ICML 2020"
-    labelled: ClassVar[bool] = False
 
     temperature: float = 0.5
     hidden: int = 256
@@ -48,10 +48,3 @@ class SimCLR:
         first, second = (network(random_view(batch["image"])).float() for _ in range(2))
         loss: Tensor = ContrastiveLoss(temperature=self.temperature)(first, second)
         return loss
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
-
-    def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """The images, and two views of each."""
-        return {"images": images, "a view": random_view(images), "another view": random_view(images)}

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from acnorm.models.sources import Network
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder, Encoder
+from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.views import cropped
 
 
@@ -51,7 +52,7 @@ class SupervisedNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class Supervised:
+class Supervised(Pretext):
     """Cross-entropy with the labels (binary where an image may show several; with Dice on label maps).
 
     Examples:
@@ -82,9 +83,6 @@ class Supervised:
         if batch["label"].shape == logits.shape:
             return functional.binary_cross_entropy_with_logits(logits, batch["label"])
         return functional.cross_entropy(logits, batch["label"])
-
-    def after_step(self, network: nn.Module, progress: float) -> None:
-        """Nothing."""
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """The images, and as the network sees them."""
