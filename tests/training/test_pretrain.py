@@ -304,6 +304,18 @@ def test_neighbours_of_another_data_set(home: Path, pictures: Path, tmp_path: Pa
         acnorm.pretrain(**settings(home, tmp_path / "other", **{**changes, "data": home / "cardiac"}, patch_size=16))
 
 
+@pytest.mark.parametrize("name", ["data", "weights", "splits", "probe"])
+def test_overwriting_does_not_delete_what_the_run_reads(home: Path, finished: Path, tmp_path: Path, name: str):
+    shutil.copytree(finished, tmp_path / "run")
+    given = tmp_path / "run/inside.npz"
+    shutil.copy(home / "eyes.npz", given)
+    with pytest.raises(
+        UserError, match=rf"--{name} .*inside\.npz: lies in --out .*, which --overwrite deletes; move it"
+    ):
+        acnorm.pretrain(**settings(home, tmp_path / "run", overwrite=True, **{name: given}))
+    assert given.is_file()
+
+
 def test_one_image_is_too_few(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     whole = pretrain.pretext_data
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from acnorm.checkpoints.keys import match_names
-from acnorm.checkpoints.read import read_checkpoint
+from acnorm.checkpoints.read import Checkpoint, read_checkpoint
 from acnorm.checkpoints.stem import DepthRule, StemRule, adapt_stem, inflate
 from acnorm.errors import UserError
 
@@ -83,7 +83,7 @@ class LoadReport:
 
 def load_checkpoint(
     model: nn.Module,
-    path: Path | str,
+    file: Path | str | Checkpoint,
     *,
     head: str | None = None,
     stem: str | None = None,
@@ -97,7 +97,7 @@ def load_checkpoint(
 
     Args:
         model: the network; the names of its state dict decide what fits.
-        path: the checkpoint file.
+        file: the checkpoint file, or what was read of it.
         head: name of the module that stays new (its classes differ), such as "fc".
         stem: name of the first convolution, whose input channels are adapted where they differ.
         minimum_share: least share of the parameters outside the head that must load, and of what the file holds
@@ -118,7 +118,8 @@ def load_checkpoint(
         >>> print(report)
         weights.pth: 6 tensors loaded, 1 adapted (0.weight) by sum over channels (3 to 1), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the parameters and 100.0% of the norm layers come from the checkpoint
     """  # noqa: E501
-    checkpoint = read_checkpoint(path)
+    checkpoint = file if isinstance(file, Checkpoint) else read_checkpoint(file)
+    path = checkpoint.path
     own = model.state_dict()
     head_names = tuple(name for name in own if head is not None and name.startswith(f"{head}."))
     wanted = {name: value for name, value in own.items() if name not in head_names}

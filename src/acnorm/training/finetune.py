@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from acnorm._version import __version__
 from acnorm.core.convert import Census, ConversionError, acnorm_layers, census
 from acnorm.core.summary import summary
-from acnorm.data.atomic import check_writable, replacing
-from acnorm.data.fingerprint import fingerprint
-from acnorm.data.split_file import write_assignment
+from acnorm.data.atomic import replacing
 from acnorm.data.tasks import find_task
 from acnorm.errors import RunError, UserError
 from acnorm.training.config import FinetuneConfig
@@ -31,7 +27,17 @@ from acnorm.training.norm_statistics import reestimate_statistics, statistics_ga
 from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.run_log import log_to
-from acnorm.training.settings import config_from_settings, flat
+from acnorm.training.run_start import (
+    check_folder,
+    fingerprint_of,
+    flag_of,
+    is_first_process,
+    refuse_other_content,
+    refuse_other_settings,
+    resume_file,
+    start_folder,
+)
+from acnorm.training.settings import NOTES_OF_A_RUN, config_from_settings, flat
 from acnorm.training.shipping import example_batch, ship
 
 logger = logging.getLogger("acnorm")
@@ -57,15 +63,12 @@ def run_finetune(config: FinetuneConfig) -> Result:
         'run_finetune'
     """
     run = RunFolder(Path(config.out))
-    first = getattr(rank_zero_only, "rank", 0) == 0
+    first = is_first_process()
     if first:
-        run.check_free(resume=config.resume, overwrite=config.overwrite)
-        if config.overwrite:
-            _keep_inputs(config, run)
-        if config.splits is not None and not Path(config.splits).exists():
-            check_writable(Path(config.splits))
+        check_folder(config, run, {"data": config.data, "weights": config.weights, "splits": config.splits})
     if config.resume:
-        _check_same(config, run)
+        saved = {name: value for name, value in run.read_config().items() if name not in NOTES_OF_A_RUN}
+        refuse_other_settings(run, config, config_from_settings(saved))
         if run.finished and first:
             logger.warning("%s is finished; there is nothing to resume", run.path)
             return Result(run.path, run.read_json("metrics.json"))
@@ -76,7 +79,7 @@ def run_finetune(config: FinetuneConfig) -> Result:
         data = prepare_data(config, resumed_splits, kind)
         model = prepare_model(config, data, kind)
         if config.resume:
-            _check_same_content(config, run, data, model)
+            refuse_other_content(config, run, data, model.report)
         if first:
             _start_folder(config, run, data, model, kind)
         start_log()
@@ -96,8 +99,7 @@ def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: 
     start = time.perf_counter()
     objective = kind.objective(config, data)
     module = FinetuneModule(model.module, model.network.head, data, config, objective, model.method, model.setup)
-    resume_from = run.last if config.resume and run.last.is_file() else None
-    trainer = fit(module, config, run, resume_from=resume_from)
+    trainer = fit(module, config, run, resume_from=resume_file(config, run))
     if not trainer.is_global_zero:
         return Result(run.path, {})
     trained = _best_network(config, run, data, model, kind)
@@ -149,29 +151,10 @@ def _finish(
     return metrics
 
 
-def _keep_inputs(config: FinetuneConfig, run: RunFolder) -> None:
-    for name in ("data", "weights", "splits"):
-        given = getattr(config, name)
-        if given is not None and Path(given).exists() and Path(given).resolve().is_relative_to(run.path.resolve()):
-            raise UserError(
-                f"--{name} {given}: lies in --out {config.out}, which --overwrite deletes; "
-                "move it or give another folder."
-            )
-
-
 def _start_folder(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> None:
-    if config.overwrite:
-        run.clear()
-    run.make()
-    settings = config.to_dict() | {"resume": False, "overwrite": False}
-    run.write_yaml("config.yaml", {"command": command_of(config), "version": __version__, **settings})
-    for file in (run.splits, None if config.splits is None else Path(config.splits)):
-        if file is not None and not file.exists():
-            write_assignment(file, data.splits.assignment(), data.splits.origin)
+    start_folder(config, run, {"command": command_of(config)}, config.to_dict(), data, model.report)
     if not (run.path / "data.json").is_file():
         run.write_json("data.json", _about(data, kind, model.warnings))
-    if model.report is not None:
-        run.write_json("load_report.json", model.report.to_dict())
 
 
 def _about(data: Any, kind: Kind, warnings: Sequence[str]) -> dict[str, Any]:
@@ -180,17 +163,13 @@ def _about(data: Any, kind: Kind, warnings: Sequence[str]) -> dict[str, Any]:
         "source": str(data.collection.source),
         "format": data.collection.format,
         "classes": list(data.collection.classes),
-        "fingerprint": _fingerprint(data),
+        "fingerprint": fingerprint_of(data),
         "origin": data.splits.origin,
         **kind.about(data),
         "patients": patients if data.collection.patients_known else None,
         "image": list(data.preprocessing.shape),
         "warnings": [*data.warnings, *warnings],
     }
-
-
-def _fingerprint(data: Any) -> str:
-    return fingerprint(case for part in data.by_split.values() for case in part.cases)
 
 
 def _write_acnorm(config: FinetuneConfig, run: RunFolder, trained: nn.Module, done: Census) -> None:
@@ -228,35 +207,9 @@ def command_of(config: FinetuneConfig) -> str:
     default |= {} if config.task is None else find_task(config.task).settings
     parts = ["acnorm", "finetune"]
     for name in ("data", "model", "out"):
-        parts += _flag(name, getattr(config, name))
+        parts += flag_of(name, getattr(config, name))
     usual = flat(default)
     for name, value in flat(config.to_dict()).items():
         if name not in ("resume", "overwrite") and value != usual[name] and value is not None:
-            parts += _flag(name, str(value))
+            parts += flag_of(name, str(value))
     return shlex.join(parts)
-
-
-def _flag(name: str, value: str) -> list[str]:
-    flag = f"--{name.replace('_', '-')}"
-    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
-
-
-def _check_same(config: FinetuneConfig, run: RunFolder) -> None:
-    saved = {name: value for name, value in run.read_config().items() if name not in ("command", "version")}
-    before = config_from_settings(saved)
-    changed = [name for name in config.difference(before) if name != "out"]
-    if changed:
-        told = ", ".join(f"{name} was {getattr(before, name)!r}, is {getattr(config, name)!r}" for name in changed)
-        raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
-
-
-def _check_same_content(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel) -> None:
-    """The settings name files; what is in them may have changed since the run was started."""
-    other = "put back what it was started with, or start again with --overwrite."
-    now = _fingerprint(data)
-    if (run.path / "data.json").is_file() and run.read_json("data.json").get("fingerprint", now) != now:
-        raise UserError(f"--resume {run.path}: --data {config.data} has changed since the run was started; {other}")
-    if model.report is None or not (run.path / "load_report.json").is_file():
-        return
-    if run.read_json("load_report.json").get("sha256") != model.report.sha256:
-        raise UserError(f"--resume {run.path}: --weights {config.weights} is another file than at the start; {other}")

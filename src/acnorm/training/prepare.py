@@ -81,16 +81,7 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
     _try_out(network, data, kind)
     report = None
     if config.weights is not None:
-        report = load_checkpoint(
-            network.module,
-            weights_file(config.weights, config.model, example_batch(data.preprocessing).ndim - 2),
-            head=network.head,
-            stem=network.stem,
-            minimum_share=config.minimum_share,
-            stem_rule=cast(StemRule, config.stem_rule),
-            depth_rule=cast(DepthRule, config.depth_rule),
-        )
-        logger.info("%s", report)
+        report = load_weights(network, config, example_batch(data.preprocessing).ndim - 2)
     method = config.make_method()
     _refuse(method, config)
     started = Started(network, report, deepcopy(network.module).eval() if method.needs_source else None)
@@ -112,6 +103,29 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
     if warning is not None:
         logger.warning("%s", warning)
     return PreparedModel(network, module, method, report, setup, () if warning is None else (warning,))
+
+
+def load_weights(network: Network, config: FinetuneConfig, dimensions: int) -> LoadReport:
+    """Load the checkpoint of a run into a new network as its settings say, and log what came of it.
+
+    Raises:
+        UserError: as ``load_checkpoint``.
+
+    Examples:
+        >>> load_weights.__name__
+        'load_weights'
+    """
+    report = load_checkpoint(
+        network.module,
+        weights_file(str(config.weights), config.model, dimensions),
+        head=network.head,
+        stem=network.stem,
+        minimum_share=config.minimum_share,
+        stem_rule=cast(StemRule, config.stem_rule),
+        depth_rule=cast(DepthRule, config.depth_rule),
+    )
+    logger.info("%s", report)
+    return report
 
 
 def _refuse(method: Method, config: FinetuneConfig) -> None:

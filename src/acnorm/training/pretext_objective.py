@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from acnorm.data.case import Case
 from acnorm.pretraining.monitor import COLLAPSED, feature_spread, neighbours_accuracy
-from acnorm.pretraining.pretext import Pretext
+from acnorm.pretraining.task import Pretext
 from acnorm.training.module import FinetuneModule
 from acnorm.training.objective import Batch
 

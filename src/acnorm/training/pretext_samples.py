@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from acnorm.data.atomic import replacing
-from acnorm.pretraining.pretext import Pretext
+from acnorm.pretraining.task import Pretext
 from acnorm.training.run_folder import RunFolder
 
 COUNT = 8

@@ -14,25 +14,22 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import save_file
 from torch import nn
 
 from acnorm._version import __version__
-from acnorm.checkpoints.load import LoadReport, load_checkpoint
+from acnorm.checkpoints.load import LoadReport
 from acnorm.checkpoints.read import CARD
-from acnorm.checkpoints.stem import DepthRule, StemRule
-from acnorm.data.atomic import check_writable, replacing
-from acnorm.data.fingerprint import fingerprint
-from acnorm.data.split_file import write_assignment
+from acnorm.data.atomic import replacing
 from acnorm.errors import UserError
-from acnorm.models.pretrained import weights_file
 from acnorm.models.sources import Network, find_source
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.monitor import COLLAPSED
-from acnorm.pretraining.pretext import Pretext, make_pretext
+from acnorm.pretraining.pretext import make_pretext
+from acnorm.pretraining.task import Pretext
 from acnorm.training.finetune import Result
 from acnorm.training.fit import fit, make_trainer
+from acnorm.training.prepare import load_weights
 from acnorm.training.pretext_objective import (
     LabelledPretextObjective,
     PretextObjective,
@@ -44,6 +41,16 @@ from acnorm.training.pretrain_config import PretrainConfig
 from acnorm.training.pretrain_data import PretextData, pretext_data
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.run_log import log_to
+from acnorm.training.run_start import (
+    check_folder,
+    fingerprint_of,
+    flag_of,
+    is_first_process,
+    refuse_other_content,
+    refuse_other_settings,
+    resume_file,
+    start_folder,
+)
 from acnorm.training.shipping import example_batch
 
 logger = logging.getLogger("acnorm")
@@ -66,18 +73,16 @@ def run_pretrain(config: PretrainConfig) -> Result:
         'run_pretrain'
     """
     run = RunFolder(Path(config.out))
-    first = getattr(rank_zero_only, "rank", 0) == 0
+    settings, first = config.of_trainer(), is_first_process()
     if first:
-        run.check_free(resume=config.resume, overwrite=config.overwrite)
-        if config.splits is not None and not Path(config.splits).exists():
-            check_writable(Path(config.splits))
+        inputs = {name: getattr(config, name) for name in ("data", "weights", "splits", "probe")}
+        check_folder(settings, run, inputs)
     if config.resume:
-        _check_same(config, run)
+        refuse_other_settings(run, config, _settings_of(run))
         if run.finished and first:
             logger.warning("%s is finished; there is nothing to resume", run.path)
             return Result(run.path, run.read_json("metrics.json"))
     find_source(config.model)  # a wrong name is told before all images are read
-    settings = config.of_trainer()
     make_trainer(settings, run)
     with log_to(run, first=first) as start_log:
         data = pretext_data(config, _splits_of(config, run))
@@ -87,7 +92,7 @@ def run_pretrain(config: PretrainConfig) -> Result:
             raise UserError(f"{config.data}: has one training image; pretext tasks compare images, give two or more.")
         _try_out(network, data, pretext, config)
         if config.resume:
-            _check_same_content(config, run, data, report)
+            refuse_other_content(settings, run, data, report)
         if first:
             _start_folder(config, run, data, report)
         start_log()
@@ -96,7 +101,7 @@ def run_pretrain(config: PretrainConfig) -> Result:
         objective = kind(pretext, slices=config.slices and data.collection.task != "segmentation")
         module = PretrainModule(network, "head", cast(Any, data), settings, objective)
         start = time.perf_counter()
-        trainer = fit(module, settings, run, resume_from=run.last if config.resume and run.last.is_file() else None)
+        trainer = fit(module, settings, run, resume_from=resume_file(settings, run))
         if not trainer.is_global_zero:
             return Result(run.path, {})
         seconds = time.perf_counter() - start
@@ -119,17 +124,7 @@ def _network(config: PretrainConfig, data: PretextData, pretext: Pretext) -> tup
     reports: list[LoadReport] = []
 
     def load(network: Network) -> None:
-        report = load_checkpoint(
-            network.module,
-            weights_file(config.weights or "", config.model, dimensions),
-            head=network.head,
-            stem=network.stem,
-            minimum_share=config.minimum_share,
-            stem_rule=cast(StemRule, config.stem_rule),
-            depth_rule=cast(DepthRule, config.depth_rule),
-        )
-        logger.info("%s", report)
-        reports.append(report)
+        reports.append(load_weights(network, config.of_trainer(), dimensions))
 
     classes = len(data.collection.classes)
     blueprint = Blueprint(config.model, shape[0], dimensions, classes, task, None if config.weights is None else load)
@@ -162,22 +157,14 @@ def _try_out(network: nn.Module, data: PretextData, pretext: Pretext, config: Pr
 
 
 def _start_folder(config: PretrainConfig, run: RunFolder, data: PretextData, report: LoadReport | None) -> None:
-    if config.overwrite:
-        run.clear()
-    run.make()
-    settings = config.to_dict() | {"resume": False, "overwrite": False}
-    run.write_yaml("config.yaml", {"kind": KIND, "command": command_of(config), "version": __version__, **settings})
-    for file in (run.splits, None if config.splits is None else Path(config.splits)):
-        if file is not None and not file.exists():
-            write_assignment(file, data.splits.assignment(), data.splits.origin)
-    if report is not None:
-        run.write_json("load_report.json", report.to_dict())
+    notes = {"kind": KIND, "command": command_of(config)}
+    start_folder(config.of_trainer(), run, notes, config.to_dict(), data, report)
     run.write_json(
         "data.json",
         {
             "source": str(data.collection.source),
             "format": data.collection.format,
-            "fingerprint": _fingerprint(data),
+            "fingerprint": fingerprint_of(data),
             "origin": data.splits.origin,
             "cases": {name: len(part.cases) for name, part in data.by_split.items()},
             "image": list(data.preprocessing.shape),
@@ -209,7 +196,7 @@ def _finish(
         "settings": asdict(cast(Any, pretext)),
         "model": config.model,
         "data": data.collection.source.name,
-        "fingerprint": _fingerprint(data),
+        "fingerprint": fingerprint_of(data),
         "cases": len(data.train.cases),
         "image": list(data.preprocessing.shape),
         "preprocessing": data.preprocessing.to_dict(),
@@ -242,10 +229,6 @@ def _finish(
     return metrics
 
 
-def _fingerprint(data: PretextData) -> str:
-    return fingerprint(case for part in data.by_split.values() for case in part.cases)
-
-
 def command_of(config: PretrainConfig) -> str:
     """Return the shell command that makes the same run.
 
@@ -257,34 +240,14 @@ def command_of(config: PretrainConfig) -> str:
     for item in fields(config):
         value = getattr(config, item.name)
         if item.name not in ("resume", "overwrite") and value != item.default:
-            flag = f"--{item.name.replace('_', '-')}"
-            parts += (
-                [flag] if value is True else [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
-            )
+            parts += flag_of(item.name, str(value))[: 1 if value is True else 2]
     return shlex.join(parts)
 
 
-def _check_same(config: PretrainConfig, run: RunFolder) -> None:
+def _settings_of(run: RunFolder) -> PretrainConfig:
+    """Those with which a run was started."""
     saved = run.read_config()
     if saved.get("kind") != KIND:
         raise UserError(f"--resume {run.path}: is no pretraining run; resume it with acnorm finetune.")
-    names = {item.name for item in fields(config)}
-    before = PretrainConfig(**{name: value for name, value in saved.items() if name in names})
-    changed = config.difference(before)
-    if changed:
-        told = ", ".join(f"{name} was {getattr(before, name)!r}, is {getattr(config, name)!r}" for name in changed)
-        raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
-
-
-def _check_same_content(config: PretrainConfig, run: RunFolder, data: PretextData, report: LoadReport | None) -> None:
-    if report is not None and run.read_json("load_report.json").get("sha256") != report.sha256:
-        raise UserError(
-            f"--resume {run.path}: --weights {config.weights} is another file than at the start; put back what it was "
-            "started with, or start again with --overwrite."
-        )
-    now = _fingerprint(data)
-    if (run.path / "data.json").is_file() and run.read_json("data.json").get("fingerprint", now) != now:
-        raise UserError(
-            f"--resume {run.path}: --data {config.data} has changed since the run was started; "
-            "put back what it was started with, or start again with --overwrite."
-        )
+    names = {item.name for item in fields(PretrainConfig)}
+    return PretrainConfig(**{name: value for name, value in saved.items() if name in names})
