@@ -267,7 +267,9 @@ def test_a_weight_that_is_hidden_is_refused_rather_than_passed_over():
 @pytest.mark.parametrize("options", [[0.0, 1e-5], [1.0, -1.0], [1.0], [float("nan"), 1e-5]])
 def test_options_of_a_damaged_state_are_refused(options: list[float]):
     layer = ACNorm(random_layer())
-    with pytest.raises(ValueError, match=r"must be a positive number|the options of an ACNorm are temperature and eps"):
+    with pytest.raises(
+        ValueError, match=r"must be a positive number|the options of an ACNorm are temperature, eps and,"
+    ):
         layer.set_extra_state(torch.tensor(options, dtype=torch.float64))
     assert (layer.temperature, layer.affine_eps) == (1.0, 1e-5)
 

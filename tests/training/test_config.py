@@ -65,6 +65,11 @@ def test_values_at_the_edge_are_allowed(name: str, value: object):
         ({"acnorm": ACNormTuning(temperature=NAN)}, "acnorm.temperature is nan, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(eps=-1e-5)}, "acnorm.eps is -1e-05, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(init="zero")}, "acnorm.init is 'zero', must be 'paper' or 'identity'."),
+        (
+            {"acnorm": ACNormTuning(partners="top-0")},
+            "acnorm.partners is 'top-0', must be 'paper', 'dense', 'own', 'others', 'permuted' or 'top-K' with a number K "
+            "from 1 on, such as 'top-5'.",
+        ),
         ({"epochs": "3"}, "epochs is 3, must be 1 or more."),
         ({"foreground_share": 1.5}, "foreground_share is 1.5, must be between 0 and 1."),
         ({"norm_statistics": "eval"}, "norm_statistics is 'eval', must be 'train' or 'frozen' or 'reestimated'."),

@@ -19,6 +19,9 @@ METHODS = {
     "sharp": ACNormTuning(temperature=0.2, eps=1e-3),
     "identity": ACNormTuning(init="identity"),
     "some": ACNormTuning(include="bn*", exclude="bn2"),
+    "scaling": ACNormTuning(partners="own"),
+    "permuted": ACNormTuning(partners="permuted", init="identity"),
+    "nearest": ACNormTuning(partners="top-3"),
 }
 every = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 
@@ -149,7 +152,8 @@ def test_what_will_not_do_is_refused(make, message: str):
 
 
 def test_settings_are_a_record_with_the_papers_defaults():
-    paper = {"temperature": 1.0, "eps": 1e-5, "init": "paper", "include": "*", "exclude": ""}
+    paper = {"temperature": 1.0, "eps": 1e-5, "init": "paper", "partners": "paper", "include": "*"}
+    paper["exclude"] = ""
     assert asdict(ACNormTuning()) == paper
     with pytest.raises(FrozenInstanceError):
         ACNormTuning().temperature = 2.0

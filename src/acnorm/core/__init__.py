@@ -1,6 +1,7 @@
 """AC-Norm itself; needs torch and jaxtyping alone and works in any PyTorch loop.
 
 correlation  the formulas of the paper: affine ratio, channel correlation, recalibrated affine
+partners     which entries of C are kept: the paper's rule, and controls for ablations
 windowed     the same product without building the C × C matrix, for wide layers
 layer        ``ACNorm``, the wrapper around one norm layer
 together     the formulas for all layers of equal width at once, as a converted network runs

@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from acnorm.core.correlation import EPS, TEMPERATURE
-from acnorm.core.layer import ACNorm, Init, why_not
+from acnorm.core.layer import ACNorm, Init, partners_of, why_not
+from acnorm.core.partners import PAPER
 from acnorm.core.together import work_alone, work_together
 
 logger = logging.getLogger("acnorm")
@@ -88,6 +89,7 @@ def convert(
     temperature: float = TEMPERATURE,
     eps: float = EPS,
     init: Init = "paper",
+    partners: str = PAPER,
     state: Mapping[str, Tensor] | None = None,
 ) -> Model:
     """Wrap in place every norm layer whose affine came from training, and return the model.
@@ -106,6 +108,8 @@ def convert(
         temperature: of the softmax in C.
         eps: of the affine ratio.
         init: "paper" changes the outputs from the start, as published; "identity" starts as the plain network.
+        partners: from which channels to borrow: "paper", or a control for ablations (``acnorm.core.partners``).
+            Those drawn at random follow torch's seed and do not move its generator.
         state: a converted network's state dict, saved earlier: its wrappers are rebuilt in this plain network
             and the state is loaded. The other options but the model come from the state.
 
@@ -123,7 +127,8 @@ def convert(
         'ACNorm'
     """
     if state is not None:
-        if (trained, include, exclude, temperature, eps, init) != (None, "*", (), TEMPERATURE, EPS, "paper"):
+        given = trained, include, exclude, temperature, eps, init, partners
+        if given != (None, "*", (), TEMPERATURE, EPS, "paper", PAPER):
             raise ConversionError("state brings its own layers and options; give no others beside it.")
         return _rebuild(model, state)
     _refuse_unsuitable(model)
@@ -133,7 +138,9 @@ def convert(
         raise ConversionError(_nothing_to_convert(model, found))
     chosen = {aliases[0]: norm for norm, aliases in _norm_layers(model).values() if aliases[0] in names}
     _refuse_broken(chosen)
-    wrapped = {id(norm): ACNorm(norm, temperature=temperature, eps=eps, init=init) for norm in chosen.values()}
+    options: dict[str, Any] = {"temperature": temperature, "eps": eps, "init": init, "partners": partners}
+    options["generator"] = torch.Generator().manual_seed(torch.initial_seed())
+    wrapped = {id(norm): ACNorm(norm, **options) for norm in chosen.values()}
     _replace(model, wrapped)
     _remember(model, found)
     logger.info("AC-Norm: %s", found)
@@ -270,7 +277,8 @@ def _rebuild(model: Model, state: Mapping[str, Tensor]) -> Model:
             if unfit is not None:
                 raise ConversionError(f"the state dict has AC-Norm at {name}, a {type(norm).__name__} here: {unfit}.")
             init: Init = "identity" if f"{name}.weight_offset" in state else "paper"
-            wrapped[id(norm)] = ACNorm(norm, init=init)
+            partners = partners_of(state.get(f"{name}._extra_state", torch.empty(0)))
+            wrapped[id(norm)] = ACNorm(norm, init=init, partners=partners)
         else:
             reason = "plain in the state dict"
         notes.append(NormLayer(name, type(norm).__name__, reason))

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from acnorm.core.partners import PAPER, choose_partners
 from acnorm.core.windowed import Window, add_transposed_product, kept_interval, windowed_product
 
 EPS = 1e-5
@@ -46,6 +47,8 @@ def channel_correlation(
     source_ratio: Float[Tensor, "*layers channel"],
     *,
     temperature: float = TEMPERATURE,
+    partners: str = PAPER,
+    order: Int[Tensor, " channel"] | None = None,
 ) -> Float[Tensor, "*layers channel channel"]:
     """Return C: how much target channel i borrows from source channel j.
 
@@ -57,6 +60,8 @@ def channel_correlation(
         target_ratio: r_t, one value a channel; leading dimensions are layers.
         source_ratio: r_s, of the same shape.
         temperature: divides the distances; smaller values borrow from fewer channels.
+        partners: another rule than P_ij >= P_ii, for ablations (``acnorm.core.partners``).
+        order: the channel that stands in for each, where partners are "permuted".
 
     Returns:
         C, one row a target channel, entries in [0, 1].
@@ -77,7 +82,9 @@ def channel_correlation(
     probability = torch.softmax((target_ratio[..., None] - sources).abs_().mul_(-1 / temperature), dim=-1)
     kept = sources >= low[..., None]
     kept &= sources <= high[..., None]
-    return probability.mul_(kept)
+    if partners == PAPER:
+        return probability.mul_(kept)
+    return choose_partners(probability, probability * kept, partners, order)
 
 
 def recalibrate(
@@ -88,6 +95,8 @@ def recalibrate(
     *,
     temperature: float = TEMPERATURE,
     eps: float = EPS,
+    partners: str = PAPER,
+    order: Int[Tensor, " channel"] | None = None,
 ) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
     """Return γ + Cγ and β + Cβ, the affine with which AC-Norm scales and shifts the normalised input.
 
@@ -102,6 +111,8 @@ def recalibrate(
         source_bias: β_s as it came from the checkpoint, frozen.
         temperature: of the softmax in C.
         eps: of the affine ratio.
+        partners: as in ``channel_correlation``.
+        order: as in ``channel_correlation``.
 
     Returns:
         The merged weight and bias, in float32 or in the wider dtype of ``weight``.
@@ -112,7 +123,8 @@ def recalibrate(
         (tensor([1.7311, 1.7311]), tensor([0.0000, 1.7311]))
     """
     affine, source = torch.stack((weight, bias)), torch.stack((source_weight, source_bias))
-    return merge(weight, bias, *merged_apart(affine.detach(), source, temperature=temperature, eps=eps))
+    options: dict[str, Any] = {"temperature": temperature, "eps": eps, "partners": partners, "order": order}
+    return merge(weight, bias, *merged_apart(affine.detach(), source, **options))
 
 
 @torch.no_grad()
@@ -122,6 +134,8 @@ def merged_apart(
     *,
     temperature: float = TEMPERATURE,
     eps: float = EPS,
+    partners: str = PAPER,
+    order: Int[Tensor, " channel"] | None = None,
 ) -> tuple[Tensor, ...]:
     """Return v + C·v for v = γ_t, β_t without gradient, for one layer or for several of equal width side by side.
 
@@ -130,6 +144,8 @@ def merged_apart(
         source: γ_s and β_s.
         temperature: of the softmax in C.
         eps: of the affine ratio.
+        partners: as in ``channel_correlation``; other rules than the paper's take the dense matrix at any width.
+        order: as in ``channel_correlation``.
 
     Returns:
         v + C·v in the shape of ``affine``, and what ``merge`` needs to give it its gradient: C, or above
@@ -144,10 +160,10 @@ def merged_apart(
         affine = exact(affine)
         both = torch.stack((affine, source.to(affine)))
         ratios = affine_ratio(both[..., 0, :], both[..., 1, :], eps=eps)
-        if affine.shape[-1] > DENSE_CHANNELS:
+        if partners == PAPER and affine.shape[-1] > DENSE_CHANNELS:
             product, window = windowed_product(affine, *(ratio / temperature for ratio in ratios.unbind()))
             return affine + product, *window
-        correlation = channel_correlation(*ratios.unbind(), temperature=temperature)
+        correlation = channel_correlation(*ratios.unbind(), temperature=temperature, partners=partners, order=order)
         return affine + affine @ correlation.mT, correlation
 
 

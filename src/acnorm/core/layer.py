@@ -25,6 +25,7 @@ from acnorm.core.correlation import (
     merged_apart,
     recalibrate,
 )
+from acnorm.core.partners import ALLOWED, PAPER, PERMUTED, from_number, is_known, to_number
 from acnorm.core.windowed import has_values
 
 Init = Literal["paper", "identity"]
@@ -71,10 +72,12 @@ class ACNorm(nn.Module):
         temperature: of the softmax in C.
         eps: of the affine ratio β / (|γ| + ε).
         init: "paper" or "identity", see above.
+        partners: from which channels to borrow, "paper" or a control for ablations (``acnorm.core.partners``).
+        generator: draws the partners where they are "permuted"; torch's own where it is not given.
 
     Raises:
         TypeError: the layer has no learnable affine, or is an ``ACNorm`` already.
-        ValueError: temperature or eps are not positive, init is unknown, or the affine is not finite.
+        ValueError: temperature or eps are not positive, init or partners are unknown, or the affine is not finite.
 
     Examples:
         >>> layer = ACNorm(nn.BatchNorm2d(8))
@@ -90,23 +93,34 @@ class ACNorm(nn.Module):
     bias_offset: Tensor
 
     def __init__(
-        self, norm: nn.Module, *, temperature: float = TEMPERATURE, eps: float = EPS, init: Init = "paper"
+        self,
+        norm: nn.Module,
+        *,
+        temperature: float = TEMPERATURE,
+        eps: float = EPS,
+        init: Init = "paper",
+        partners: str = PAPER,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         reason = why_not(norm)
         if reason is not None:
             raise TypeError(f"ACNorm cannot wrap {type(norm).__name__}: {reason}.")
-        _check_options(temperature, eps, init)
+        _check_options(temperature, eps, init, partners)
         weight, bias = cast(Tensor, norm.weight), cast(Tensor, norm.bias)
         if not bool(torch.isfinite(weight).all() & torch.isfinite(bias).all()):
             raise ValueError(f"the affine of {type(norm).__name__} holds NaN or infinity; check the checkpoint.")
         self.norm = norm
         self.temperature = float(temperature)
         self.affine_eps = float(eps)
+        self.partners = partners
         self.enabled = True
         self._memory: _Memory | None = None
         self.register_buffer("source_weight", weight.detach().clone())
         self.register_buffer("source_bias", bias.detach().clone())
+        if partners == PERMUTED:
+            order = torch.randperm(weight.numel(), generator=generator)
+            self.register_buffer("partner_order", order.to(weight.device))
         if init == "identity":
             self._register_offsets()
         self.register_load_state_dict_pre_hook(_complete_state)  # type: ignore[no-untyped-call]
@@ -135,8 +149,9 @@ class ACNorm(nn.Module):
             >>> ACNorm(nn.BatchNorm2d(8)).correlation().shape
             torch.Size([8, 8])
         """
-        target, source = self.ratios()
-        return channel_correlation(target, source, temperature=self.temperature)
+        rule = self._rule()
+        del rule["eps"]
+        return channel_correlation(*self.ratios(), **rule)
 
     def ratios(self) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
         """Return the affine ratios r_t and r_s, without gradient.
@@ -248,12 +263,17 @@ class ACNorm(nn.Module):
 
     def _options(self) -> tuple[object, ...]:
         # what was made in inference mode cannot take part in training
-        return self.temperature, self.affine_eps, self._affine()["weight"].dtype, torch.is_inference_mode_enabled()
+        own = self.temperature, self.affine_eps, self.partners
+        return *own, self._affine()["weight"].dtype, torch.is_inference_mode_enabled()
+
+    def _rule(self) -> dict[str, Any]:
+        order = self._buffers.get("partner_order")
+        return {"temperature": self.temperature, "eps": self.affine_eps, "partners": self.partners, "order": order}
 
     def _parts_now(self) -> tuple[Tensor, ...]:
         weight, bias, source_weight, source_bias = self.affines()
         affine, source = torch.stack((weight.detach(), bias.detach())), torch.stack((source_weight, source_bias))
-        return merged_apart(affine, source, temperature=self.temperature, eps=self.affine_eps)
+        return merged_apart(affine, source, **self._rule())
 
     def _merge(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         return merge(self._affine()["weight"], self._affine()["bias"], *parts)
@@ -270,7 +290,8 @@ class ACNorm(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the options."""
-        return f"temperature={self.temperature}, eps={self.affine_eps}, init={self.init!r}"
+        told = f"temperature={self.temperature}, eps={self.affine_eps}, init={self.init!r}"
+        return told if self.partners == PAPER else f"{told}, partners={self.partners!r}"
 
     # What code written for the plain layer reads and writes: layer.weight, layer.momentum, layer.running_mean.
 
@@ -303,25 +324,42 @@ class ACNorm(nn.Module):
         super().add_module(name, module)
 
     def get_extra_state(self) -> Tensor:
-        """Temperature and eps as a float64 tensor, so that the state holds tensors only."""
-        return torch.tensor([self.temperature, self.affine_eps], dtype=torch.float64)
+        """Temperature, eps and, unless it is the paper's, the rule of partners: as float64, so that all is tensors."""
+        rule = [] if self.partners == PAPER else [to_number(self.partners)]
+        return torch.tensor([self.temperature, self.affine_eps, *rule], dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take temperature and eps from a saved state."""
-        if state.shape != (2,):
-            raise ValueError(f"the options of an ACNorm are temperature and eps; the state has {state.tolist()}.")
-        temperature, eps = state.tolist()
-        _check_options(temperature, eps, self.init)
-        self.temperature, self.affine_eps = temperature, eps
+        """Take temperature, eps and partners from a saved state."""
+        if state.shape not in ((2,), (3,)):
+            told = "temperature, eps and, unless they are the paper's, partners"
+            raise ValueError(f"the options of an ACNorm are {told}; the state has {state.tolist()}.")
+        temperature, eps, *_ = state.tolist()
+        partners = partners_of(state)
+        _check_options(temperature, eps, self.init, partners)
+        self.temperature, self.affine_eps, self.partners = temperature, eps, partners
 
     def _register_offsets(self) -> None:
         source = (self.source_weight, self.source_bias)
-        borrowed = recalibrate(*source, *source, temperature=self.temperature, eps=self.affine_eps)
+        borrowed = recalibrate(*source, *source, **self._rule())
         for name, merged, own in zip(_OFFSET_BUFFERS, borrowed, source, strict=True):
             self.register_buffer(name, merged - own.to(merged.dtype))
 
 
-_OWN = {"norm", "temperature", "affine_eps", "enabled", "training", *_SOURCE_BUFFERS, *_OFFSET_BUFFERS}
+_OPTIONS = ("temperature", "affine_eps", "partners")
+_OWN = {"norm", "enabled", "training", "partner_order", *_OPTIONS, *_SOURCE_BUFFERS, *_OFFSET_BUFFERS}
+
+
+def partners_of(extra_state: Tensor) -> str:
+    """Return the partners that the extra state of a layer tells.
+
+    Raises:
+        ValueError: a number that stands for no rule.
+
+    Examples:
+        >>> partners_of(ACNorm(nn.BatchNorm2d(8), partners="own").get_extra_state())
+        'own'
+    """
+    return PAPER if extra_state.numel() < 3 else from_number(float(extra_state[2]))
 
 
 def why_not(norm: nn.Module) -> str | None:
@@ -372,12 +410,14 @@ def without_recalibration(model: nn.Module) -> Iterator[None]:
             layer.enabled = enabled
 
 
-def _check_options(temperature: float, eps: float, init: str) -> None:
+def _check_options(temperature: float, eps: float, init: str, partners: str) -> None:
     for name, value in (("temperature", temperature), ("eps", eps)):
         if not 0 < value < float("inf"):
             raise ValueError(f"{name} is {value}; it must be a positive number.")
     if init not in ("paper", "identity"):
         raise ValueError(f"init is {init!r}; it must be 'paper' or 'identity'.")
+    if not is_known(partners):
+        raise ValueError(f"partners is {partners!r}; it must be {ALLOWED}.")
 
 
 def _complete_state(layer: ACNorm, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from acnorm.core.correlation import merged_apart
 from acnorm.core.layer import ACNorm
+from acnorm.core.partners import PAPER
 
 
 def work_together(model: nn.Module) -> None:
@@ -54,8 +55,9 @@ def _compute_together(model: nn.Module, _: Any) -> None:
     for layer in model.modules():
         if isinstance(layer, ACNorm) and layer.enabled and layer.can_compare() and not layer.remembers():
             weight, _, source_weight, _ = layer.affines()
-            kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
-            alike[kind].append(layer)
+            if layer.partners == PAPER:
+                kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
+                alike[kind].append(layer)
     with torch.no_grad():
         for (*_, temperature, eps), layers in alike.items():
             affines = [layer.affines() for layer in layers]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from safetensors import SafetensorError, safe_open
 
 from acnorm.core.correlation import affine_ratio, channel_correlation
+from acnorm.core.partners import PERMUTED
 from acnorm.errors import UserError
 from acnorm.report.drawing import BLUES, MUTED, PALETTE, inline_svg, plain_numbers, sheet, shorten
 from acnorm.report.records import ACNormFacts, LayerFacts
@@ -77,6 +78,7 @@ def correlation(facts: ACNormFacts, layer: LayerFacts) -> str:
     try:
         with safe_open(facts.tensors, framework="pt") as file:
             parts = [file.get_tensor(f"{layer.name}.{part}") for part in _PARTS]
+            order = file.get_tensor(f"{layer.name}.partner_order") if facts.partners == PERMUTED else None
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"'{facts.tensors}' cannot be read for layer '{layer.name}' ({error}); "
@@ -85,7 +87,7 @@ def correlation(facts: ACNormFacts, layer: LayerFacts) -> str:
     weight, bias, source_weight, source_bias = parts
     target = affine_ratio(weight, bias, eps=facts.eps)
     source = affine_ratio(source_weight, source_bias, eps=facts.eps)
-    matrix = channel_correlation(target, source, temperature=facts.temperature)
+    matrix = channel_correlation(target, source, temperature=facts.temperature, partners=facts.partners, order=order)
     return _correlation(matrix.float().numpy(), source.float().numpy(), target.float().numpy(), layer.name)
 
 

@@ -341,4 +341,5 @@ def _acnorm(raw: Any, folder: Path) -> ACNormFacts:
             {key: str(entry[key]) for key in ("name", "type", "reason")} for entry in raw.get("left_alone", ())
         ),
         tensors=tensors if tensors.is_file() else None,
+        partners=str(raw.get("partners", "paper")),
     )

@@ -161,6 +161,7 @@ class ACNormFacts:
     layers: tuple[LayerFacts, ...]
     left_alone: tuple[Mapping[str, str], ...]
     tensors: Path | None
+    partners: str = "paper"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from acnorm.core.convert import Census, ConversionError, acnorm_layers, census
+from acnorm.core.partners import PERMUTED
 from acnorm.core.summary import summary
 from acnorm.data.atomic import replacing
 from acnorm.data.tasks import find_task
@@ -182,6 +183,8 @@ def _write_acnorm(config: FinetuneConfig, run: RunFolder, trained: nn.Module, do
         affine[f"{name}.bias"] = layer.bias.detach().clone()
         affine[f"{name}.source_weight"] = layer.source_weight.clone()
         affine[f"{name}.source_bias"] = layer.source_bias.clone()
+        if config.acnorm.partners == PERMUTED:
+            affine[f"{name}.partner_order"] = layer.partner_order.clone()
     with replacing(run.path / "acnorm.safetensors") as draft:
         save_file(affine, draft)
     run.write_json(
@@ -190,6 +193,7 @@ def _write_acnorm(config: FinetuneConfig, run: RunFolder, trained: nn.Module, do
             "temperature": config.acnorm.temperature,
             "eps": config.acnorm.eps,
             "init": config.acnorm.init,
+            "partners": config.acnorm.partners,
             "layers": [vars(layer) for layer in summary(trained).layers],
             "left_alone": [vars(layer) for layer in done.left_alone],
         },

@@ -12,6 +12,7 @@ from acnorm.core.convert import convert
 from acnorm.core.correlation import EPS, TEMPERATURE
 from acnorm.core.fold import fold
 from acnorm.core.layer import Init
+from acnorm.core.partners import ALLOWED, PAPER, is_known
 from acnorm.tuning.hooks import NORMS, About, Method
 from acnorm.tuning.rules import Rules, positive
 
@@ -24,6 +25,9 @@ class ACNormTuning(Method):
         temperature: of the softmax in the channel correlation.
         eps: of the affine ratio.
         init: "paper" (as published: outputs change at the start) or "identity" (starts as the plain network).
+        partners: from which channels to borrow: "paper" (those at least as near as the own), or a control for
+            ablations: "dense" (all), "top-K" (the K nearest), "own" (scaling alone), "others" (borrowing alone) or
+            "permuted" (the paper's weights on channels drawn at random).
         include: name pattern of the norm layers to convert.
         exclude: name pattern of norm layers to leave alone; none by default.
 
@@ -44,6 +48,7 @@ class ACNormTuning(Method):
     temperature: float = TEMPERATURE
     eps: float = EPS
     init: Init = "paper"
+    partners: str = PAPER
     include: str = "*"
     exclude: str = ""
 
@@ -52,6 +57,7 @@ class ACNormTuning(Method):
         rules = Rules("acnorm", self)
         positive(rules, "temperature", "eps")
         rules.check("init", "'paper' or 'identity'", self.init in ("paper", "identity"))
+        rules.check("partners", ALLOWED, is_known(self.partners))
         return rules.problems
 
     def prepare(self, network: nn.Module, trained_norms: Collection[str] | None) -> nn.Module:
@@ -65,6 +71,7 @@ class ACNormTuning(Method):
             temperature=self.temperature,
             eps=self.eps,
             init=self.init,
+            partners=self.partners,
         )
 
     def rebuild(self, network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
