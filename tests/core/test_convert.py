@@ -47,7 +47,7 @@ def test_every_kind_of_layer_gets_its_reason(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO, logger="acnorm")
     model = convert(Odd())
     constant = "its affine is constant over channels: not trained"
-    unbuilt = "only BatchNorm layers are converted so far"
+    unasked = "only batch norms are converted unless norms says otherwise"
     assert {layer.name: layer.reason for layer in census(model).layers} == {
         "good": None,
         "fresh": constant,
@@ -55,9 +55,9 @@ def test_every_kind_of_layer_gets_its_reason(caplog: pytest.LogCaptureFixture):
         "zero": constant,
         "lazy": "it is lazy and has not seen an input yet",
         "tied": "its affine is parametrized",
-        "group": unbuilt,
-        "instance": unbuilt,
-        "layer": unbuilt,
+        "group": unasked,
+        "instance": unasked,
+        "layer": "only batch, instance and group norms can be converted",
     }
     assert list(acnorm_layers(model)) == ["good"]
     assert str(census(model)).startswith(
@@ -118,8 +118,8 @@ def test_options_reach_the_layers():
         (
             nn.Sequential(nn.GroupNorm(1, 2), nn.BatchNorm2d(2, affine=False)),
             "nothing to convert in Sequential (found 1 GroupNorm, 1 BatchNorm2d; it has no learnable weight and bias; "
-            "only BatchNorm layers are converted so far). AC-Norm needs BatchNorm layers whose affine came from "
-            "training: load the checkpoint before convert, and let include, exclude and trained leave some.",
+            "only batch norms are converted unless norms says otherwise). AC-Norm needs BatchNorm layers whose affine came "
+            "from training: load the checkpoint before convert, and let include, exclude and trained leave some.",
         ),
         (
             nn.Sequential(nn.BatchNorm2d(2, device="meta")),

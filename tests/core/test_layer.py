@@ -340,7 +340,9 @@ def _with(**changes: float) -> nn.Module:
     [
         (nn.BatchNorm2d(4, affine=False), "it has no learnable weight and bias"),
         (nn.LazyBatchNorm2d(), "it is lazy and has not seen an input yet"),
-        (nn.GroupNorm(2, 4), "only BatchNorm layers are converted so far"),
+        (nn.GroupNorm(2, 4, affine=False), "it has no learnable weight and bias"),
+        (nn.InstanceNorm2d(4), "it has no learnable weight and bias"),
+        (nn.LayerNorm(4), "only batch, instance and group norms can be converted"),
         (nn.utils.parametrizations.weight_norm(nn.BatchNorm2d(4), dim=None), "its affine is parametrized"),
         (ACNorm(nn.BatchNorm2d(4)), "it is an ACNorm already"),
         (nn.BatchNorm2d(4, device="meta"), "it is on the meta device and holds no values yet"),

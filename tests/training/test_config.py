@@ -66,6 +66,10 @@ def test_values_at_the_edge_are_allowed(name: str, value: object):
         ({"acnorm": ACNormTuning(eps=-1e-5)}, "acnorm.eps is -1e-05, must be above 0 and finite."),
         ({"acnorm": ACNormTuning(init="zero")}, "acnorm.init is 'zero', must be 'paper' or 'identity'."),
         (
+            {"acnorm": ACNormTuning(norms="layer")},
+            "acnorm.norms is 'layer', must be 'batch', 'instance', 'group' or 'any'.",
+        ),
+        (
             {"acnorm": ACNormTuning(partners="top-0")},
             "acnorm.partners is 'top-0', must be 'paper', 'dense', 'own', 'others', 'permuted' or 'top-K' with a number K "
             "from 1 on, such as 'top-5'.",

@@ -152,7 +152,7 @@ def test_what_will_not_do_is_refused(make, message: str):
 
 
 def test_settings_are_a_record_with_the_papers_defaults():
-    paper = {"temperature": 1.0, "eps": 1e-5, "init": "paper", "partners": "paper", "include": "*"}
+    paper = {"temperature": 1.0, "eps": 1e-5, "init": "paper", "partners": "paper", "norms": "batch", "include": "*"}
     paper["exclude"] = ""
     assert asdict(ACNormTuning()) == paper
     with pytest.raises(FrozenInstanceError):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from acnorm.core.correlation import EPS, TEMPERATURE
-from acnorm.core.layer import ACNorm, Init, partners_of, why_not
+from acnorm.core.layer import NORMS, ACNorm, Init, partners_of, why_not
 from acnorm.core.partners import PAPER
 from acnorm.core.together import work_alone, work_together
 
@@ -86,6 +86,7 @@ def convert(
     *,
     include: str | Sequence[str] = "*",
     exclude: str | Sequence[str] = (),
+    norms: str = "batch",
     temperature: float = TEMPERATURE,
     eps: float = EPS,
     init: Init = "paper",
@@ -105,6 +106,7 @@ def convert(
             them; the others are left alone. Without it, only a constant affine tells a fresh layer.
         include: name patterns (``fnmatch``, such as "layer1.*"); only matching layers are converted.
         exclude: name patterns of layers to leave alone.
+        norms: kind of norm layers to convert: "batch" (the paper's), "instance", "group", or "any" of the three.
         temperature: of the softmax in C.
         eps: of the affine ratio.
         init: "paper" changes the outputs from the start, as published; "identity" starts as the plain network.
@@ -115,7 +117,7 @@ def convert(
 
     Raises:
         ConversionError: nothing to convert (lists the norm layers found), converted already, a pattern or a
-            trained name that matches no norm layer, or a state dict that holds no AC-Norm.
+            trained name that matches no norm layer, an unknown kind of norm, or a state dict that holds no AC-Norm.
 
     Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
@@ -127,12 +129,12 @@ def convert(
         'ACNorm'
     """
     if state is not None:
-        given = trained, include, exclude, temperature, eps, init, partners
-        if given != (None, "*", (), TEMPERATURE, EPS, "paper", PAPER):
+        given = trained, include, exclude, norms, temperature, eps, init, partners
+        if given != (None, "*", (), "batch", TEMPERATURE, EPS, "paper", PAPER):
             raise ConversionError("state brings its own layers and options; give no others beside it.")
         return _rebuild(model, state)
     _refuse_unsuitable(model)
-    found = _examine(model, trained, include=include, exclude=exclude)
+    found = _examine(model, trained, include=include, exclude=exclude, norms=norms)
     names = {layer.name for layer in found.converted}
     if not names:
         raise ConversionError(_nothing_to_convert(model, found))
@@ -153,6 +155,7 @@ def census(
     *,
     include: str | Sequence[str] = "*",
     exclude: str | Sequence[str] = (),
+    norms: str = "batch",
 ) -> Census:
     """Say which norm layers ``convert`` would wrap; of a converted model, which it did.
 
@@ -161,6 +164,7 @@ def census(
         trained: as in ``convert``.
         include: as in ``convert``.
         exclude: as in ``convert``.
+        norms: as in ``convert``.
 
     Raises:
         ConversionError: as ``convert``, except that nothing to convert is an answer here.
@@ -170,11 +174,11 @@ def census(
         converted 0 of 1 norm layers; left alone: 1 BatchNorm1d (its affine is constant over channels: not trained)
     """
     if acnorm_layers(model) and not isinstance(model, ACNorm):
-        if trained is not None or include != "*" or tuple(exclude):
+        if trained is not None or include != "*" or tuple(exclude) or norms != "batch":
             raise ConversionError(_CONVERTED_ALREADY)
         return _as_converted(model)
     _refuse_unsuitable(model)
-    return _examine(model, trained, include=include, exclude=exclude)
+    return _examine(model, trained, include=include, exclude=exclude, norms=norms)
 
 
 def revert(model: Model) -> Model:
@@ -226,8 +230,15 @@ def _layers_to(verb: str, model: nn.Module) -> dict[str, ACNorm]:
 
 
 def _examine(
-    model: nn.Module, trained: Collection[str] | None, *, include: str | Sequence[str], exclude: str | Sequence[str]
+    model: nn.Module,
+    trained: Collection[str] | None,
+    *,
+    include: str | Sequence[str],
+    exclude: str | Sequence[str],
+    norms: str,
 ) -> Census:
+    if norms not in (*NORMS, "any"):
+        raise ConversionError(f"norms is {norms!r}; it must be 'batch', 'instance', 'group' or 'any'.")
     layers = _norm_layers(model)
     trained = (trained,) if isinstance(trained, str) else trained
     chosen, dropped = _patterns(include), _patterns(exclude)
@@ -239,7 +250,7 @@ def _examine(
         raise ConversionError(f"{unknown[0]!r} matches no norm layer; {there}.")
     notes = []
     for norm, aliases in layers.values():
-        reason = _reason(norm, aliases, trained, chosen, dropped)
+        reason = _reason(norm, aliases, trained, chosen, dropped, norms)
         notes.append(NormLayer(aliases[0], type(norm).__name__, reason))
     return Census(tuple(notes))
 
@@ -311,6 +322,7 @@ def _reason(
     trained: Collection[str] | None,
     include: Sequence[str],
     exclude: Sequence[str],
+    norms: str,
 ) -> str | None:
     if _matches(aliases, exclude):
         return "excluded by name"
@@ -319,6 +331,8 @@ def _reason(
     reason = why_not(norm)
     if reason is not None:
         return reason
+    if norms != "any" and not isinstance(norm, NORMS[norms]):
+        return f"only {norms} norms are converted unless norms says otherwise"
     if trained is not None and not set(aliases) & set(trained):
         return "not named as loaded from the checkpoint"
     if _is_constant(norm) and (trained is None or norm.get_parameter("weight").numel() > 1):

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from acnorm.core.correlation import (
@@ -29,6 +30,7 @@ from acnorm.core.partners import ALLOWED, PAPER, PERMUTED, from_number, is_known
 from acnorm.core.windowed import has_values
 
 Init = Literal["paper", "identity"]
+NORMS: dict[str, type[nn.Module]] = {"batch": _BatchNorm, "instance": _InstanceNorm, "group": nn.GroupNorm}
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _SOURCE_BUFFERS = ("source_weight", "source_bias")
 _OFFSET_BUFFERS = ("weight_offset", "bias_offset")
@@ -68,7 +70,8 @@ class ACNorm(nn.Module):
 
     Args:
         norm: a layer with a learnable ``weight`` and ``bias`` of shape [channel] that its forward reads from
-            itself: any BatchNorm of torch, SyncBatchNorm, and subclasses of them.
+            itself: any BatchNorm of torch, SyncBatchNorm, InstanceNorm, GroupNorm, and subclasses of them. The paper
+            has it for BatchNorm alone.
         temperature: of the softmax in C.
         eps: of the affine ratio β / (|γ| + ε).
         init: "paper" or "identity", see above.
@@ -375,8 +378,8 @@ def why_not(norm: nn.Module) -> str | None:
         return "it is lazy and has not seen an input yet"
     if torch.nn.utils.parametrize.is_parametrized(norm):
         return "its affine is parametrized"
-    if not isinstance(norm, _BatchNorm):
-        return "only BatchNorm layers are converted so far"
+    if not isinstance(norm, tuple(NORMS.values())):
+        return "only batch, instance and group norms can be converted"
     weight, bias = norm._parameters.get("weight"), norm._parameters.get("bias")
     if weight is None or bias is None:
         return "it has no learnable weight and bias"

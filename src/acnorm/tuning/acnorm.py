@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from acnorm.core.convert import convert
 from acnorm.core.correlation import EPS, TEMPERATURE
 from acnorm.core.fold import fold
+from acnorm.core.layer import NORMS as NORM_KINDS
 from acnorm.core.layer import Init
 from acnorm.core.partners import ALLOWED, PAPER, is_known
 from acnorm.tuning.hooks import NORMS, About, Method
@@ -28,6 +29,7 @@ class ACNormTuning(Method):
         partners: from which channels to borrow: "paper" (those at least as near as the own), or a control for
             ablations: "dense" (all), "top-K" (the K nearest), "own" (scaling alone), "others" (borrowing alone) or
             "permuted" (the paper's weights on channels drawn at random).
+        norms: kind of norm layers to convert: "batch" as in the paper, "instance", "group" or "any" of the three.
         include: name pattern of the norm layers to convert.
         exclude: name pattern of norm layers to leave alone; none by default.
 
@@ -49,6 +51,7 @@ class ACNormTuning(Method):
     eps: float = EPS
     init: Init = "paper"
     partners: str = PAPER
+    norms: str = "batch"
     include: str = "*"
     exclude: str = ""
 
@@ -57,6 +60,7 @@ class ACNormTuning(Method):
         rules = Rules("acnorm", self)
         positive(rules, "temperature", "eps")
         rules.check("init", "'paper' or 'identity'", self.init in ("paper", "identity"))
+        rules.check("norms", "'batch', 'instance', 'group' or 'any'", self.norms in (*NORM_KINDS, "any"))
         rules.check("partners", ALLOWED, is_known(self.partners))
         return rules.problems
 
@@ -68,6 +72,7 @@ class ACNormTuning(Method):
             trained_norms,
             include=self.include,
             exclude=exclude,
+            norms=self.norms,
             temperature=self.temperature,
             eps=self.eps,
             init=self.init,
