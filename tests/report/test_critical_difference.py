@@ -41,5 +41,7 @@ def test_names_are_text_not_markup():
 
 
 def test_equal_ranks_fit():
-    over = OverTasks(("a", "b", "c"), tuple("xyz"), (), ("dice",), (2.0, 2.0, 2.0), critical=1.9, groups=(("a", "b", "c"),))
+    over = OverTasks(
+        ("a", "b", "c"), tuple("xyz"), (), ("dice",), (2.0, 2.0, 2.0), critical=1.9, groups=(("a", "b", "c"),)
+    )
     assert "2.00" in critical_difference_diagram(over)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from acnorm.report.tables import LATEX, Table, as_html, as_latex, as_markdown, escape_latex
 
 texts = st.text(alphabet="ab_%&$#{}~^<>|[]–±\\ 0", max_size=8)
-TABLE = Table(("method", "runs", "p (Holm)"), (("bn_only|x", "5", "< 0.001"), ("a & b", "", "[+0.1, 25 %]")), "eyes", "95 %.")
+TABLE = Table(
+    ("method", "runs", "p (Holm)"), (("bn_only|x", "5", "< 0.001"), ("a & b", "", "[+0.1, 25 %]")), "eyes", "95 %."
+)
 
 
 def printed(latex: str) -> str:
@@ -58,7 +60,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self.cells: list[list[str]] = []
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
         if tag == "tr":
             self.cells.append([])
         if tag in ("th", "td"):

@@ -114,9 +114,7 @@ def alike(ranks: Sequence[float], critical: float) -> list[tuple[int, ...]]:
         tuple(at for at in order[place:] if ranks[at] - ranks[first] <= critical) for place, first in enumerate(order)
     ]
     groups = [group for group in reaches if len(group) > 1]
-    return [
-        group for at, group in enumerate(groups) if not any(set(group) <= set(before) for before in groups[:at])
-    ]
+    return [group for at, group in enumerate(groups) if not any(set(group) <= set(before) for before in groups[:at])]
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,8 @@ class SignedRank:
 def signed_rank(differences: Float[NDArray[np.float64], " task"]) -> SignedRank | None:
     """Return Wilcoxon's signed-rank test of no difference; None of fewer than three tasks.
 
-    The rank of a difference of 0 counts half on either side (Demsar 2006, section 3.1.3). The p value is the share of all
-    choices of signs whose rank sums lie as far apart, which holds for ties as well. Benavoli et al. (JMLR 2016)
+    The rank of a difference of 0 counts half on either side (Demsar 2006, section 3.1.3). The p value is the share of
+    all choices of signs whose rank sums lie as far apart, which holds for ties as well. Benavoli et al. (JMLR 2016)
     recommend it after Friedman's in the place of Nemenyi's, whose answer for two methods depends on the others.
 
     Examples:

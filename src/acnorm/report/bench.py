@@ -20,6 +20,8 @@ from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
 from acnorm.report.tables import as_html, as_latex, as_markdown
 
+HASH_DIGITS = 16  # as in the names of the run folders
+
 
 def write_bench_report(folder: Path) -> Path:
     """Write report.html, results.md, results.tex and results.csv of a bench, finished or not, and return the page.
@@ -54,13 +56,20 @@ acnorm compare.
 
 
 def cells_table(results: Results) -> pd.DataFrame:
-    """Return one row a cell: its place, its state, its costs, its metrics.
+    """Return one row a cell: its place, its state, its costs, its metrics, and what it was made of.
+
+    "address" is the hash of all that decides the result, "…_sha256" those of the content of data, checkpoint and splits
+    (16 digits each), "code" the versions of acnorm, with the hash of its source, and of the libraries.
 
     Examples:
         >>> cells_table.__name__
         'cells_table'
     """
     kept = results.table.drop(columns=["position", "ratio", "released_test"], errors="ignore")
+    hashes = [name for name in kept.columns if name == "address" or name.endswith("_sha256")]
+    kept = kept.assign(**{name: kept[name].str[:HASH_DIGITS] for name in hashes})
+    if "code" in kept:
+        kept["code"] = kept["code"].str.replace(r"\((\w{12})\w+\)", r"(\1)", regex=True)
     return kept.rename(columns=lambda name: str(name).removeprefix("label_").removeprefix("metric_"))
 
 
@@ -180,9 +189,18 @@ def _cautions(results: Results, unfinished: int) -> list[str]:
         cautions.append(f"{unfinished} of {len(results.table)} cells are not finished: the figures are of the others.")
     if results.failed:
         cautions.append(f"{len(results.failed)} cells failed twice and are left out, with their pairs.")
+    if len(_codes(results)) > 1:
+        cautions.append(f"Runs were made by {len(_codes(results))} versions of the code; results.csv tells which.")
     if len({block.metric for block in results.blocks}) > 1:
         cautions.append("Blocks have different metrics, whose differences are not on one scale.")
     few = min((item.runs for block in results.blocks for item in block.comparisons), default=0)
     if 0 < few < 5:
         cautions.append(f"Some comparisons rest on {few} pairs of runs: their intervals are themselves uncertain.")
     return cautions
+
+
+def _codes(results: Results) -> set[str]:
+    """The versions of the code that the finished runs were made by."""
+    if "code" not in results.table:
+        return set()
+    return set(results.table.loc[results.table["state"] == "done", "code"].dropna())

@@ -29,7 +29,7 @@ def critical_difference_diagram(over: OverTasks) -> Figure:
     """
     order = sorted(range(len(over.names)), key=lambda at: over.ranks[at])
     half = ceil(len(order) / 2)
-    rows = 2.4 + len(over.groups) + half
+    rows = 1.3 + len(over.groups) + half
     figure, (axis,) = sheet(LINE * (rows + 1.4), width=8.2)
     best, worst = floor(min(over.ranks)), ceil(max(over.ranks))
     worst = max(worst, best + 1)
@@ -73,5 +73,10 @@ def _name(axis: Axes, name: str, rank: float, row: float, edge: float, *, left: 
     axis.plot(rank, 0, "o", color=INK, markersize=4.5)
     told = f"{shorten(name, LONGEST)}  {rank:.2f}" if left else f"{rank:.2f}  {shorten(name, LONGEST)}"
     axis.annotate(
-        told, (edge, row), (-5 if left else 5, 0), textcoords="offset points", ha="right" if left else "left", va="center"
+        told,
+        (edge, row),
+        (-5 if left else 5, 0),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="center",
     )
