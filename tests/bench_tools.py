@@ -25,12 +25,12 @@ def base(folder: Path, **changes: Any) -> dict[str, Any]:
     return usual | {"accelerator": "cpu", "devices": "1"} | changes
 
 
-def grid(folder: Path, **changes: Any) -> Grid:
+def grid(folder: Path, /, **changes: Any) -> Grid:
     """Two methods, both without a checkpoint."""
     return Grid(**{"base": base(folder), "axes": {"method": ["vanilla", "bn-only"]}} | changes)
 
 
-def planned(folder: Path, **changes: Any) -> Store:
+def planned(folder: Path, /, **changes: Any) -> Store:
     """A store with the cells of ``grid``."""
     store = Store(folder / "bench")
     made = grid(folder, **changes)

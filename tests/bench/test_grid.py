@@ -77,8 +77,8 @@ def test_a_file_is_a_grid(tmp_path: Path):
     ("content", "message"),
     [
         ("{", "is not YAML (while parsing"),
-        ("- a", "must hold base, axes, tasks, exclude, seeds, folds, fractions, compare, baseline, metric as `name: value` lines."),
-        ("axis: {}\nxyz: 1", "unknown keys: axis (did you mean axes?), xyz; there are base, axes, tasks, exclude, seeds, folds, fractions, compare, baseline, metric."),
+        ("- a", "must hold base, axes, variants, tasks, folder, exclude, seeds, folds, fractions, compare, baseline, metric as `name: value` lines."),
+        ("axis: {}\nxyz: 1", "unknown keys: axis (did you mean axes?), xyz; there are base, axes, variants, tasks, folder, exclude, seeds, folds, fractions, compare, baseline, metric."),
         ("base: eyes", "base is 'eyes', must be settings by name."),
         ("axes: {method: vanilla}", "axes is {'method': 'vanilla'}, must be lists by name, such as method: [vanilla, acnorm]."),
         ("tasks: {a: b}", "tasks is {'a': 'b'}, must be settings by the name of a task."),
@@ -149,3 +149,113 @@ def test_doubles_and_numbers_for_names_are_told(tmp_path: Path, content: str, me
     (tmp_path / "g.yaml").write_text(content)
     with pytest.raises(UserError, match=re.escape(message)):
         read_grid(tmp_path / "g.yaml")
+
+
+IDENTITY = {"method": "acnorm", "acnorm": {"init": "identity"}}
+
+
+def test_a_variant_is_a_value_with_settings_of_its_own(tmp_path: Path):
+    made = grid(
+        tmp_path,
+        base=base(tmp_path, acnorm={"temperature": 0.5}),
+        axes={"method": ["vanilla", "acnorm", "identity"]},
+        variants={"identity": IDENTITY},
+        exclude=[{"method": "acnorm"}],
+    )
+    vanilla, identity = made.cells()
+    assert (made.baseline, vanilla.labels["method"], identity.labels["method"]) == ("vanilla", "vanilla", "identity")
+    assert (identity.config.method, identity.config.acnorm.init) == ("acnorm", "identity")
+    assert identity.config.acnorm.temperature == 0.5  # what the variant leaves out stays as it is
+    assert vanilla.config.acnorm.init == "paper"
+
+
+def test_a_variant_without_effect_is_the_same_cell(tmp_path: Path):
+    first, second = grid(
+        tmp_path, axes={"method": ["acnorm", "again"]}, variants={"again": {"method": "acnorm", "acnorm": {"init": "paper"}}}
+    ).cells()
+    assert first.address == second.address
+
+
+def test_tasks_have_variants_of_their_own(tmp_path: Path):
+    checkpoint(tmp_path / "a.pth")
+    checkpoint(tmp_path / "b.pth", seed=2)
+    made = grid(
+        tmp_path,
+        axes={"method": ["vanilla", "bn-only"], "source": ["near", "far"]},
+        variants={"far": {"weights": None}},
+        tasks={
+            "one": {"variants": {"near": {"weights": str(tmp_path / "a.pth")}}},
+            "two": {"variants": {"near": {"weights": str(tmp_path / "b.pth")}, "far": {"weights": str(tmp_path / "a.pth")}}},
+        },
+    )
+    found = {(cell.labels["task"], cell.labels["source"]): cell.config.weights for cell in made.cells()}
+    assert {place: weights and Path(weights).name for place, weights in found.items()} == {
+        ("one", "near"): "a.pth",
+        ("one", "far"): None,
+        ("two", "near"): "b.pth",
+        ("two", "far"): "a.pth",
+    }
+    assert "variants" not in made.cells()[0].config.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("axes: {method: [a, b]}\nvariants: [a]", "variants is ['a'], must be settings by the name of a variant."),
+        ("axes: {method: [a, b]}\nvariants: {c: {epochs: 1}}", "variants: c is the value of no axis; give it in axes, or leave it out."),
+        ("axes: {method: [a, b]}\nvariants: {b: {seed: 1}}", "b: seed is set for every run; give seeds."),
+        ("axes: {method: [a, b]}\ntasks: {x: {variants: {b: {out: d}}}}", "b: out is set for every run; cells lie in --out."),
+        ("axes: {method: [a, b]}\ntasks: {x: {variants: [b]}}", "tasks is {'x': {'variants': ['b']}}, must be settings by the name of a task."),
+        ("axes: {method: [a, b]}\nfolder: 3", "folder is 3, must be a path."),
+    ],
+)  # fmt: skip
+def test_mistakes_in_variants_are_one_line(tmp_path: Path, content: str, message: str):
+    (tmp_path / "g.yaml").write_text(content)
+    with pytest.raises(UserError) as error:
+        read_grid(tmp_path / "g.yaml")
+    assert str(error.value) == f"{tmp_path / 'g.yaml'}: {message}"
+
+
+def test_data_and_weights_are_looked_for_below_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "images").mkdir()
+    settings = base(tmp_path / "images", data="eyes.npz", weights="a.pth")
+    checkpoint(tmp_path / "images" / "a.pth")
+    made = grid(tmp_path, base=settings, folder=str(tmp_path / "images"))
+    assert {cell.config.data for cell in made.cells()} == {str(tmp_path / "images/eyes.npz")}
+    assert {cell.config.weights for cell in made.cells()} == {str(tmp_path / "images/a.pth")}
+    monkeypatch.chdir(tmp_path / "images")
+    assert {cell.config.data for cell in made.cells()} == {"eyes.npz"}  # what is there comes first
+    with pytest.raises(UserError, match="--weights b.pth: no such file"):
+        grid(tmp_path, base=settings | {"weights": "b.pth"}, folder=str(tmp_path / "images")).cells()
+
+
+def test_a_part_of_a_grid(tmp_path: Path):
+    whole = grid(tmp_path, tasks={"short": {"epochs": 1}, "long": {"epochs": 2}}, fractions=(0.5, 1.0))
+    all_cells = whole.cells()
+    (part,) = whole.selected(["task=long", "method=bn-only", "fraction=1", "seed=0"]).cells()
+    assert part.labels == {"task": "long", "method": "bn-only", "fraction": 1.0, "seed": 0, "fold": 0}
+    assert [cell.address for cell in all_cells if cell.labels == part.labels] == [part.address]
+    parts = [label for task in ("short", "long") for label in labels(whole.selected([f"task={task}"]))]
+    assert parts == [dict(cell.labels) for cell in all_cells]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("bn-only", "grid: --only bn-only: must be an axis and its values, such as method=…,…."),
+        ("method=", "grid: --only method=: must be an axis and its values, such as method=…,…."),
+        ("methods=vanilla", "grid: --only methods=vanilla: methods is no axis (did you mean method?); there are method, fraction, seed, fold."),
+        ("method=vanilla,bss", "grid: --only method=vanilla,bss: method is never 'bss'; it is vanilla, bn-only."),
+        ("seed=3", "grid: --only seed=3: seed is never '3'; it is 0."),
+    ],
+)  # fmt: skip
+def test_parts_that_are_none_are_told(tmp_path: Path, given: str, message: str):
+    with pytest.raises(UserError) as error:
+        grid(tmp_path).selected([given])
+    assert str(error.value) == message
+
+
+def test_a_part_that_is_excluded_is_told(tmp_path: Path):
+    made = grid(tmp_path, exclude=[{"method": "vanilla"}]).selected(["method=vanilla"])
+    with pytest.raises(UserError, match="grid: --only leaves no run; leave some of it out"):
+        made.cells()

@@ -137,3 +137,42 @@ def test_settings_files_are_those_of_finetune(tmp_path: Path):
     store = planned(tmp_path)
     written = [yaml.safe_load(file.read_text()) for file in sorted((store.folder / "configs").iterdir())]
     assert {settings["method"] for settings in written} == set(grid(tmp_path).axes["method"])
+
+
+def test_parts_of_a_grid_are_added_one_to_another(tmp_path: Path):
+    whole = grid(tmp_path, seeds=(0, 1))
+    store = Store(tmp_path / "bench")
+    about = {"compare": "method", "baseline": "vanilla"}
+    first, second = whole.selected(["seed=0"]).cells(), whole.selected(["seed=1"]).cells()
+    store.plan(first, about, keep=True)
+    for cell in first[:1]:
+        store.finish(cell.address, result(0.7), seconds=1.0, memory=1)
+    store.plan(second, about, keep=True)
+    table = store.table()
+    assert list(table["label_seed"]) == [0, 1, 1]  # what was not finished is for the command that asked for it
+    assert list(table["state"]) == ["done", "waiting", "waiting"]
+    store.plan(whole.cells(), about, keep=True)
+    assert list(store.table()["label_seed"]) == [0, 0, 1, 1]
+    store.plan(second, about)
+    assert list(store.table()["label_seed"]) == [1, 1]  # without keep these are the grid
+
+
+def test_a_cell_whose_code_has_changed_takes_its_old_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store(tmp_path / "bench")
+    cells = grid(tmp_path).cells()
+    store.plan(cells, {}, keep=True)
+    store.finish(cells[0].address, result(0.7), seconds=1.0, memory=1)
+    monkeypatch.setattr("acnorm.bench.cells.code_version", lambda: "new")
+    store.plan(cells, {}, keep=True)
+    assert list(store.table()["state"]) == ["waiting", "waiting"]
+
+
+def test_where_a_cell_comes_from(tmp_path: Path):
+    cells = grid(tmp_path).cells()
+    store = Store(tmp_path / "bench")
+    store.plan(cells, {})
+    row = store.table().iloc[0]
+    assert row["data_sha256"] == cells[0].inputs.data
+    assert row["splits_sha256"] == cells[0].division.sha256
+    assert row["weights_sha256"] is None
+    assert row["code"].startswith("acnorm ")

@@ -1,7 +1,10 @@
 """GRID.yaml: which runs there are, and which of them are compared.
 
 base: {data: eyes.npz, model: cifar/resnet20, epochs: 20}     # settings of acnorm finetune
-axes: {weights: [null, a.pth, b.pth], method: [vanilla, acnorm]}
+axes: {weights: [null, a.pth, b.pth], method: [vanilla, acnorm, identity]}
+variants:                                                     # optional: values of axes that stand for several settings
+  identity: {method: acnorm, acnorm: {init: identity}}
+folder: ../images                                             # optional: where data and weights are looked for as well
 tasks:                                                        # optional: further data, each with its own settings
   grading: {data: idrid, task: dr-grading}
 exclude: [{weights: null, method: acnorm}]
@@ -26,11 +29,15 @@ import yaml
 
 from acnorm.bench.cells import Cell, Inputs, read_inputs
 from acnorm.bench.folds import Division, divisions, with_fraction
+from acnorm.bench.variants import OF_A_TASK, Variants, chosen_settings, read_only, with_folder
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
-from acnorm.training.settings import config_from_settings
+from acnorm.training.settings import config_from_settings, flat
 
-KEYS = ("base", "axes", "tasks", "exclude", "seeds", "folds", "fractions", "compare", "baseline", "metric")
+KEYS = (
+    "base", "axes", "variants", "tasks", "folder", "exclude",
+    "seeds", "folds", "fractions", "compare", "baseline", "metric",
+)  # fmt: skip
 MADE_HERE = {
     "out": "cells lie in --out",
     "seed": "give seeds",
@@ -47,7 +54,10 @@ class Grid:
     Args:
         base: settings of ``acnorm finetune`` that all runs share.
         axes: values of the settings that are varied, all with all.
-        tasks: further settings by the name of a task; one without a name where there are none.
+        tasks: further settings by the name of a task, "variants" of its own among them; one without a name where there
+            are none.
+        variants: settings by a name that may stand among the values of an axis.
+        folder: below which data and weights are looked for that are not there from where the command is given.
         exclude: combinations of axes (and "task") that are left out.
         seeds: of the divisions and of the runs.
         folds: of each seed.
@@ -56,6 +66,7 @@ class Grid:
         baseline: the value of it that the others are compared with; the first where not given.
         metric: of the test split; where not given, what the runs choose their epoch by.
         source: what messages name.
+        only: values of the runs that ``cells`` returns, by axis, "task", "fraction", "seed" or "fold"; all where empty.
 
     Raises:
         UserError: something that cannot be, in one line.
@@ -81,6 +92,9 @@ class Grid:
     baseline: Any = None
     metric: str | None = None
     source: str = "grid"
+    variants: Variants = field(default_factory=dict)
+    folder: str | None = None
+    only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     random_baseline: bool = False  # the baseline is None on purpose, which stands for random weights
 
     def __post_init__(self) -> None:
@@ -107,7 +121,8 @@ class Grid:
             raise self._wrong(f"fractions is {list(self.fractions)}, must be different numbers")
 
     def _refuse_settings(self) -> None:
-        for place, settings in (("base", self.base), ("axes", self.axes), *self.tasks.items()):
+        places = (("base", self.base), ("axes", self.axes), *self.tasks.items(), *self._variants())
+        for place, settings in places:
             for name in settings:
                 if name in MADE_HERE:
                     raise self._wrong(f"{place}: {name} is set for every run; {MADE_HERE[name]}")
@@ -120,6 +135,10 @@ class Grid:
             both = [name for name in settings if name in self.axes]
             if both:
                 raise self._wrong(f"tasks: {both[0]} of {task} is an axis as well; leave it out of one of them")
+        values = [value for axis in self.axes.values() for value in axis]
+        unused = [name for name, _ in self._variants() if name not in values]
+        if unused:
+            raise self._wrong(f"variants: {unused[0]} is the value of no axis; give it in axes, or leave it out")
         if self.tasks and "task" in self.axes:
             raise self._wrong("axes: task is what tasks already name; leave it out of one of them")
         known = [*self.axes, *(["task"] if self.tasks else [])]
@@ -130,6 +149,30 @@ class Grid:
                 allowed = list(self.tasks) if name == "task" and self.tasks else list(self.axes.get(name, ()))
                 if value not in allowed:
                     raise self._wrong(f"exclude: {name} is never {value!r}; it is {', '.join(map(repr, allowed))}")
+
+    def _variants(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """All variants, also those of single tasks."""
+        own = [item for settings in self.tasks.values() for item in settings.get(OF_A_TASK, {}).items()]
+        return [*self.variants.items(), *own]
+
+    def selected(self, given: Sequence[str]) -> Grid:
+        """Return the grid of which ``cells`` returns the asked runs alone.
+
+        Args:
+            given: such as "method=vanilla,acnorm"; "task", "fraction", "seed" and "fold" are axes here as well.
+
+        Raises:
+            UserError: no such axis or value.
+        """
+        tasks = {"task": list(self.tasks)} if self.tasks else {}
+        places = {"fraction": self.fractions, "seed": self.seeds, "fold": range(self.folds)}
+        try:
+            return replace(self, only=read_only(given, {**tasks, **self.axes, **places}))
+        except UserError as error:
+            raise UserError(f"{self.source}: {error}") from None
+
+    def _asked(self, labels: Mapping[str, Any]) -> bool:
+        return all(labels[name] in values for name, values in self.only.items() if name in labels)
 
     def _wrong(self, what: str) -> UserError:
         return UserError(f"{self.source}: {what}.")
@@ -157,6 +200,8 @@ class Grid:
         for fold, division in enumerate(made):
             for fraction in self.fractions:
                 place = {**labels, "fraction": fraction, "seed": config.seed, "fold": fold}
+                if not self._asked(place):
+                    continue
                 part = with_fraction(division, inputs.collection, fraction, config.seed)
                 yield Cell(place, config, inputs, part)
 
@@ -170,15 +215,23 @@ class Grid:
                 labels = {**({} if task is None else {"task": task}), **chosen}
                 if any(all(labels[name] == value for name, value in entry.items()) for entry in self.exclude):
                     continue
+                if not self._asked(labels):
+                    continue
                 try:
-                    config = config_from_settings({"out": "cells", **self.base, **own, **chosen})
+                    config = config_from_settings(self._settings(own, chosen))
                 except UserError as error:
                     where = "" if task is None else f"tasks: {task}: "
                     raise UserError(f"{self.source}: {where}{error}") from None
                 found = True
                 yield labels, config
         if not found:
-            raise self._wrong("exclude leaves no run; leave some of it out")
+            raise self._wrong(f"{'--only' if self.only else 'exclude'} leaves no run; leave some of it out")
+
+    def _settings(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a run: those of a task before those of all, those of the axes before both."""
+        of_task = {name: value for name, value in own.items() if name != OF_A_TASK}
+        axes = chosen_settings(chosen, {**self.variants, **own.get(OF_A_TASK, {})})
+        return with_folder({"out": "cells", **flat(self.base), **flat(of_task), **axes}, self.folder)
 
 
 def read_grid(file: Path) -> Grid:
@@ -222,7 +275,9 @@ def _checked(file: Path, name: str, value: Any) -> Any:
     kinds: dict[str, tuple[str, bool]] = {
         "base": ("settings by name", isinstance(value, dict) and all(isinstance(key, str) for key in value)),
         "axes": ("lists by name, such as method: [vanilla, acnorm]", _holds(value, dict, list)),
-        "tasks": ("settings by the name of a task", _holds(value, dict, dict)),
+        "tasks": ("settings by the name of a task", _holds(value, dict, dict) and _hold_variants(value)),
+        "variants": ("settings by the name of a variant", _holds(value, dict, dict)),
+        "folder": ("a path", isinstance(value, str)),
         "exclude": ("a list of axes with values, such as - {method: bss}", _holds(value, list, dict)),
         "seeds": ("a number or a list of whole numbers", isinstance(value, list) and all(map(_is_whole, value))),
         "folds": ("a whole number", _is_whole(value)),
@@ -242,6 +297,10 @@ def _holds(value: Any, outer: type, inner: type) -> bool:
     parts = cast(Iterable[Any], value.values() if isinstance(value, dict) else value)
     named = not isinstance(value, dict) or all(isinstance(name, str) for name in value)
     return named and all(isinstance(part, inner) for part in parts)
+
+
+def _hold_variants(tasks: Mapping[str, Mapping[str, Any]]) -> bool:
+    return all(_holds(settings.get(OF_A_TASK, {}), dict, dict) for settings in tasks.values())
 
 
 def _is_whole(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from acnorm.training.metrics import LOWER_IS_BETTER
 RESAMPLES = 1000
 NORMAL_HALF = 1.96  # standard errors in half a 95 % interval
 _PLACE = ["label_seed", "label_fold"]
+_OF_DATA = ("task", "data")
 Samples = NDArray[np.float64] | None
 
 
@@ -88,6 +89,8 @@ class Block:
         released_test: whether all runs are tested on the set that came with the data.
         levels: what is compared, the baseline first.
         comparisons: of the others with it.
+        task: its part of the name that says which data it is of.
+        values: of the metric in the finished runs, a row a seed and fold, a column a level; NaN where there is none.
     """
 
     name: str
@@ -97,6 +100,8 @@ class Block:
     released_test: bool
     levels: tuple[Level, ...]
     comparisons: tuple[Comparison, ...]
+    task: str = ""
+    values: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
 
     @property
     def lower_is_better(self) -> bool:
@@ -211,6 +216,8 @@ class _Comparing:
             released_test=self.released,
             levels=tuple(self._level(name) for name in names),
             comparisons=tuple(self._comparison(name) for name in names if name != self.baseline),
+            task=", ".join(name_of(*self._label(item)) for item in self.labels.items() if item[0] in _OF_DATA),
+            values=pd.DataFrame({name: self._values(name) for name in names}),
         )
 
     @staticmethod

@@ -57,7 +57,7 @@ def run_bench(
     refuse_other_files(out)
     store = Store(out)
     about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
-    store.plan(cells, {**about, "command": command, "code": code_version()})
+    store.plan(cells, {**about, "command": command, "code": code_version()}, keep=bool(grid.only))
     told(store)
     start = launch or local(threads or threads_for(jobs))
     with _terminated_as_interrupted():

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from acnorm.bench.cells import Cell
+from acnorm.bench.cells import Cell, code_version
 from acnorm.data.atomic import replacing
 from acnorm.data.split_file import write_assignment
 from acnorm.errors import UserError
@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS grid (
 CREATE TABLE IF NOT EXISTS metrics (
     address TEXT NOT NULL, split TEXT NOT NULL, metric TEXT NOT NULL, value REAL,
     PRIMARY KEY (address, split, metric)
+);
+CREATE TABLE IF NOT EXISTS provenance (
+    address TEXT PRIMARY KEY, data_sha256 TEXT, weights_sha256 TEXT, splits_sha256 TEXT, code TEXT
 );
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -113,12 +116,13 @@ class Store:
         """What the process of a cell printed."""
         return self.folder / "logs" / f"{address[:16]}.txt"
 
-    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any]) -> None:
+    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any], *, keep: bool = False) -> None:
         """Make these cells the grid: finished ones stay so, failed ones are to be tried again.
 
         Args:
             cells: of the grid, in their order.
             about: what the report is to know, as plain values.
+            keep: leave finished cells of other places in the grid, before these: the grid is run in parts.
         """
         addresses = [cell.address for cell in cells]
         (self.folder / "configs").mkdir(exist_ok=True)
@@ -126,13 +130,21 @@ class Store:
             self._write_settings(cell, address)
         with self._change() as database:
             database.executemany("INSERT OR IGNORE INTO cells (address) VALUES (?)", [(name,) for name in addresses])
+            database.executemany(
+                "INSERT OR REPLACE INTO provenance VALUES (?, ?, ?, ?, ?)",
+                [
+                    (address, cell.inputs.data, cell.inputs.weights, cell.division.sha256, code_version())
+                    for cell, address in zip(cells, addresses, strict=True)
+                ],
+            )
+            rows = [
+                (address, json.dumps(dict(cell.labels)), cell.division.ratio, cell.division.released_test)
+                for cell, address in zip(cells, addresses, strict=True)
+            ]
+            before = _finished(database, {labels for _, labels, _, _ in rows}) if keep else []
             database.execute("DELETE FROM grid")
             database.executemany(
-                "INSERT INTO grid VALUES (?, ?, ?, ?, ?)",
-                [
-                    (place, address, json.dumps(dict(cell.labels)), cell.division.ratio, cell.division.released_test)
-                    for place, (cell, address) in enumerate(zip(cells, addresses, strict=True))
-                ],
+                "INSERT INTO grid VALUES (?, ?, ?, ?, ?)", [(at, *row) for at, row in enumerate([*before, *rows])]
             )
             database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
             database.executemany(
@@ -261,7 +273,8 @@ class Store:
         """
         cells = pd.read_sql_query(
             "SELECT position, address, labels, ratio, released_test, state, attempts, error, monitor, "
-            "training_seconds, seconds, memory FROM grid NATURAL JOIN cells ORDER BY position",
+            "training_seconds, seconds, memory, data_sha256, weights_sha256, splits_sha256, code "
+            "FROM grid NATURAL JOIN cells NATURAL LEFT JOIN provenance ORDER BY position",
             self._database,
         )
         metrics = pd.read_sql_query(
@@ -275,3 +288,12 @@ class Store:
             return cells
         wide = metrics.pivot(index="address", columns="metric", values="value").add_prefix("metric_")
         return cells.join(wide, on="address")
+
+
+def _finished(database: sqlite3.Connection, other_than: set[str]) -> list[tuple[str, str, float, int]]:
+    """The finished cells of the grid whose labels are not among those."""
+    rows = database.execute(
+        "SELECT address, labels, ratio, released_test FROM grid NATURAL JOIN cells WHERE state = 'done' "
+        "ORDER BY position"
+    ).fetchall()
+    return [row for row in rows if row[1] not in other_than]

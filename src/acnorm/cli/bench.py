@@ -17,10 +17,22 @@ def main(argv: list[str]) -> int:
     from acnorm.cli import benching
 
     benching.add_flags(parser)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="AXIS=VALUE,…",
+        help="run a part of the grid, beside what of it is finished: task=…, method=…, fraction=…, seed=…, fold=…",
+    )
+    parser.add_argument("--data", metavar="DIR", help="below which data and weights of the grid are looked for")
     options = parser.parse(argv)
+    from dataclasses import replace
+
     from acnorm.bench.grid import read_grid
 
-    return benching.run(read_grid(options.grid), options, shlex.join(["acnorm", "bench", *argv]))
+    grid = read_grid(options.grid).selected(options.only)
+    grid = grid if options.data is None else replace(grid, folder=options.data)
+    return benching.run(grid, options, shlex.join(["acnorm", "bench", *argv]))
 
 
 def _look(what: str, argv: list[str]) -> int:

@@ -10,16 +10,21 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from acnorm._version import __version__
-from acnorm.bench.results import Block, Level, Results, results_of
-from acnorm.bench.statistics import Difference
+from acnorm.bench.over_tasks import OverTasks, over_tasks
+from acnorm.bench.results import Block, Results, results_of
 from acnorm.bench.store import Store
 from acnorm.data.atomic import replacing
-from acnorm.report import bench_figures, summary
+from acnorm.report import bench_figures
+from acnorm.report.bench_tables import block_table, memory, pairs_table, ranks_table, record_table, seconds, tables_of
+from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
+from acnorm.report.tables import as_html, as_latex, as_markdown
+
+HASH_DIGITS = 16  # as in the names of the run folders
 
 
 def write_bench_report(folder: Path) -> Path:
-    """Write report.html, results.md and results.csv of a bench, finished or not, and return the page.
+    """Write report.html, results.md, results.tex and results.csv of a bench, finished or not, and return the page.
 
     Args:
         folder: the --out of the bench.
@@ -43,109 +48,59 @@ acnorm compare.
         cells_table(results).to_csv(draft, index=False)
     with replacing(folder / "results.md") as draft:
         draft.write_text(markdown(results), encoding="utf-8")
+    with replacing(folder / "results.tex") as draft:
+        draft.write_text(latex(results), encoding="utf-8")
     with replacing(folder / "report.html") as draft:
         draft.write_text(render(results, folder.resolve().name), encoding="utf-8")
     return folder / "report.html"
 
 
 def cells_table(results: Results) -> pd.DataFrame:
-    """Return one row a cell: its place, its state, its costs, its metrics.
+    """Return one row a cell: its place, its state, its costs, its metrics, and what it was made of.
+
+    "address" is the hash of all that decides the result, "…_sha256" those of the content of data, checkpoint and splits
+    (16 digits each), "code" the versions of acnorm, with the hash of its source, and of the libraries.
 
     Examples:
         >>> cells_table.__name__
         'cells_table'
     """
     kept = results.table.drop(columns=["position", "ratio", "released_test"], errors="ignore")
+    hashes = [name for name in kept.columns if name == "address" or name.endswith("_sha256")]
+    kept = kept.assign(**{name: kept[name].str[:HASH_DIGITS] for name in hashes})
+    if "code" in kept:
+        kept["code"] = kept["code"].str.replace(r"\((\w{12})\w+\)", r"(\1)", regex=True)
     return kept.rename(columns=lambda name: str(name).removeprefix("label_").removeprefix("metric_"))
 
 
 def markdown(results: Results) -> str:
-    """Return the comparisons as Markdown: a table for each block, wins and losses, and what can be concluded.
+    """Return the comparisons as Markdown: all tables, then what can be concluded.
 
     Examples:
         >>> import pandas as pd
         >>> markdown(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
         ''
     """
-    parts = []
-    for block in results.blocks:
-        if block.name:
-            parts.append(f"### {block.name}")
-        parts.append(_block_table(block))
-    if len(results.blocks) > 1:
-        parts.append(_record_table(results))
-    parts += [f"- {item.sentence}" for block in results.blocks for item in block.comparisons]
-    parts += [f"- {basis(results)}"] if results.blocks else []
-    text = "\n\n".join(part for part in parts if not part.startswith("- "))
-    sentences = "\n".join(part for part in parts if part.startswith("- "))
-    return "\n\n".join(filter(None, (text, sentences))) + ("\n" if parts else "")
+    over = over_tasks(results)
+    tables = [as_markdown(table) for table in tables_of(results, over)]
+    told = [*_sentences(results), *(over.sentences if over else ()), *([basis(results)] if results.blocks else [])]
+    return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
 
 
-def _block_table(block: Block) -> str:
-    lines = [
-        f"| | runs | {summary.metric_name(block.metric)} | difference | p (Holm) | better / equal / worse | seconds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    by_name = {item.name: item for item in block.comparisons}
-    for level in block.levels:
-        item = by_name.get(level.name)
-        told = ["baseline", "", ""]
-        if item is not None:
-            told = ["–", "–", "–"]
-            if item.runs:
-                record = " / ".join(map(str, item.record))
-                told = [amount(item.difference, "+"), p_value(item.corrected), record]
-        lines.append("| " + " | ".join([level.name, str(level.runs), amount(level.mean), *told, seconds(level)]) + " |")
-    return "\n".join(lines)
-
-
-def _record_table(results: Results) -> str:
-    lines = [f"| against {results.baseline} | better | open | worse |", "|---|---|---|---|"]
-    lines += [f"| {name} | {wins} | {ties} | {losses} |" for name, (wins, ties, losses) in results.record().items()]
-    return "\n".join(lines)
-
-
-def amount(value: Difference | None, sign: str = "") -> str:
-    """Return a mean with its interval.
+def latex(results: Results) -> str:
+    """Return the tables of a bench for LaTeX, each an environment of its own; they need the package booktabs.
 
     Examples:
-        >>> amount(Difference(0.03, -0.01, 0.07), "+"), amount(Difference(0.8)), amount(None)
-        ('+0.030 [-0.010, +0.070]', '0.800', '–')
+        >>> import pandas as pd
+        >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
+        '% needs: \\\\usepackage{booktabs}\\n'
     """
-    if value is None or value.mean != value.mean:
-        return "–"
-    told = f"{value.mean:{sign}.3f}"
-    return told if value.low is None else f"{told} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
+    tables = [as_latex(table) for table in tables_of(results, over_tasks(results))]
+    return "\n\n".join(["% needs: \\usepackage{booktabs}", *tables]) + "\n"
 
 
-def p_value(value: float | None) -> str:
-    """Return a p value as it is written.
-
-    Examples:
-        >>> p_value(0.00002), p_value(0.0321), p_value(None)
-        ('< 0.001', '0.032', '–')
-    """
-    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def seconds(level: Level) -> str:
-    """Return the mean time of a run.
-
-    Examples:
-        >>> seconds(Level("a", 3, None, 12.34, None)), seconds(Level("a", 0, None, None, None))
-        ('12.3', '–')
-    """
-    return "–" if level.seconds is None else f"{level.seconds:.1f}"
-
-
-def memory(level: Level) -> str:
-    """Return the largest memory of a process.
-
-    Examples:
-        >>> memory(Level("a", 3, None, None, 3 * 2**30))
-        '3.0 GiB'
-    """
-    return "–" if level.memory is None else f"{level.memory / 2**30:.1f} GiB"
+def _sentences(results: Results) -> list[str]:
+    return [item.sentence for block in results.blocks for item in block.comparisons]
 
 
 def basis(results: Results) -> str:
@@ -180,32 +135,44 @@ def render(results: Results, name: str) -> str:
         'render'
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters |= {"metric_name": summary.metric_name, "p_value": p_value}
     source = files("acnorm.report")
     template = environment.from_string(source.joinpath("bench.html").read_text(encoding="utf-8"))
-    pictures = {key: Markup(with_prefix(svg, key)) for key, svg in _pictures(results).items()}
+    over = over_tasks(results)
+    pictures = {key: Markup(with_prefix(svg, key)) for key, svg in _pictures(results, over).items()}
     unfinished = results.counts.get("waiting", 0) + results.counts.get("running", 0)
     return template.render(
         style=Markup(source.joinpath("style.css").read_text(encoding="utf-8")),
         name=name,
         results=results,
-        record=len(results.blocks) > 1,
-        sentences=[item.sentence for block in results.blocks for item in block.comparisons],
+        over=over,
+        sentences=_sentences(results),
         cautions=_cautions(results, unfinished),
         pictures=pictures,
         basis=basis(results),
-        amount=amount,
+        tables=_page_tables(results, over),
         seconds=seconds,
         memory=memory,
         version=__version__,
     )
 
 
-def _pictures(results: Results) -> dict[str, str]:
+def _page_tables(results: Results, over: OverTasks | None) -> dict[str, list[Markup]]:
+    """The tables of the page, by the place that they have there."""
+    compare = str(results.about.get("compare", ""))
+    found = {"blocks": [block_table(block, compare, first=at == 0) for at, block in enumerate(results.blocks)]}
+    found["record"] = [record_table(results)] if len(results.blocks) > 1 else []
+    found["ranks"] = [ranks_table(over, compare, results.baseline)] if over and over.tasks else []
+    found["pairs"] = [pairs_table(over)] if over and over.pairs else []
+    return {place: [Markup(as_html(table)) for table in tables] for place, tables in found.items()}
+
+
+def _pictures(results: Results, over: OverTasks | None) -> dict[str, str]:
     compared = [item for block in results.blocks for item in block.comparisons if item.runs]
     if not compared:
         return {}
     pictures = {"forest": bench_figures.forest(results.blocks)}
+    if over and over.critical is not None:
+        pictures["ranks"] = critical_difference_diagram(over)
     groups: dict[str, list[Block]] = {}
     for block in results.blocks:
         groups.setdefault(block.group, []).append(block)
@@ -222,9 +189,18 @@ def _cautions(results: Results, unfinished: int) -> list[str]:
         cautions.append(f"{unfinished} of {len(results.table)} cells are not finished: the figures are of the others.")
     if results.failed:
         cautions.append(f"{len(results.failed)} cells failed twice and are left out, with their pairs.")
+    if len(_codes(results)) > 1:
+        cautions.append(f"Runs were made by {len(_codes(results))} versions of the code; results.csv tells which.")
     if len({block.metric for block in results.blocks}) > 1:
         cautions.append("Blocks have different metrics, whose differences are not on one scale.")
     few = min((item.runs for block in results.blocks for item in block.comparisons), default=0)
     if 0 < few < 5:
         cautions.append(f"Some comparisons rest on {few} pairs of runs: their intervals are themselves uncertain.")
     return cautions
+
+
+def _codes(results: Results) -> set[str]:
+    """The versions of the code that the finished runs were made by."""
+    if "code" not in results.table:
+        return set()
+    return set(results.table.loc[results.table["state"] == "done", "code"].dropna())

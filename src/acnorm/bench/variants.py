@@ -1,0 +1,121 @@
+"""Names in the axes of a grid that stand for several settings, and the part of a grid that is run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acnorm.errors import UserError
+from acnorm.training.config import METHOD_SETTINGS
+from acnorm.training.settings import flat, known_keys
+
+Variants = Mapping[str, Mapping[str, Any]]
+OF_A_TASK = "variants"  # the key of a task's own, beside its settings
+
+
+def chosen_settings(chosen: Mapping[str, Any], variants: Variants) -> dict[str, Any]:
+    """Return the settings that one value of each axis stands for: the axis itself, or those of a variant of that name.
+
+    Args:
+        chosen: a value by the name of its axis.
+        variants: settings by name.
+
+    Raises:
+        UserError: two axes set the same, or a value of an axis that is no setting is no variant.
+
+    Examples:
+        >>> variants = {"identity": {"method": "acnorm", "acnorm": {"init": "identity"}}}
+        >>> chosen_settings({"method": "identity", "epochs": 3}, variants)
+        {'method': 'acnorm', 'acnorm.init': 'identity', 'epochs': 3}
+        >>> chosen_settings({"source": "imagenet"}, variants)
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: axes: source is no setting and 'imagenet' no variant; there are identity.
+    """
+    found: dict[str, Any] = {}
+    for axis, value in chosen.items():
+        own = variants.get(value) if isinstance(value, str) else None
+        if own is None and variants and not _is_setting(axis):
+            raise UserError(
+                f"axes: {axis} is no setting and {value!r} no variant{_near(value, variants)}; "
+                f"there are {', '.join(variants)}."
+            )
+        settings = flat({axis: value} if own is None else own)
+        twice = [name for name in settings if name in found]
+        if twice:
+            raise UserError(f"axes: {axis} ({value}) sets {twice[0]}, which another axis sets; leave it out of one.")
+        found |= settings
+    return found
+
+
+def _is_setting(axis: str) -> bool:
+    return axis in known_keys() or axis in METHOD_SETTINGS
+
+
+def _near(value: Any, names: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def with_folder(settings: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
+    """Return settings whose data and weights lie below a folder, where they are not there from where the command runs.
+
+    Examples:
+        >>> with_folder({"data": "liver", "epochs": 3}, "images") == {"data": str(Path("images/liver")), "epochs": 3}
+        True
+        >>> with_folder({"data": "liver"}, None)
+        {'data': 'liver'}
+    """
+    found = dict(settings)
+    for name in ("data", "weights"):
+        given = found.get(name)
+        if folder is None or not isinstance(given, str) or Path(given).exists():
+            continue
+        below = Path(folder) / given
+        if name == "data" or below.exists():
+            found[name] = str(below)
+    return found
+
+
+def read_only(given: Sequence[str], known: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Return what ``--only task=eyes,heart seed=0`` asks for.
+
+    Args:
+        given: of the form axis=value,value.
+        known: values by the name of an axis.
+
+    Raises:
+        UserError: no such axis or value.
+
+    Examples:
+        >>> read_only(["method=bss,vanilla", "fraction=1"], {"method": ["vanilla", "bss"], "fraction": [0.25, 1.0]})
+        {'method': ['vanilla', 'bss'], 'fraction': [1.0]}
+    """
+    found: dict[str, list[Any]] = {}
+    for text in given:
+        axis, equals, values = text.partition("=")
+        if not equals or not values:
+            raise UserError(f"--only {text}: must be an axis and its values, such as {next(iter(known))}=…,….")
+        if axis not in known:
+            raise UserError(
+                f"--only {text}: {axis} is no axis{_near(axis, dict(known))}; there are {', '.join(known)}."
+            )
+        asked = values.split(",")
+        wrong = [value for value in asked if not any(_is(value, one) for one in known[axis])]
+        if wrong:
+            shown = ", ".join("null" if one is None else str(one) for one in known[axis])
+            raise UserError(f"--only {text}: {axis} is never {wrong[0]!r}; it is {shown}.")
+        found.setdefault(axis, []).extend(one for one in known[axis] if any(_is(value, one) for value in asked))
+    return found
+
+
+def _is(text: str, value: Any) -> bool:
+    try:
+        read = yaml.safe_load(text)
+    except yaml.YAMLError:
+        read = text
+    return text == str(value) or (isinstance(read, bool) == isinstance(value, bool) and bool(read == value))

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acnorm.bench.variants import chosen_settings, read_only, with_folder
+from acnorm.errors import UserError
+
+VARIANTS = {"own": {"method": "acnorm", "acnorm": {"init": "identity"}}, "moco": {"weights": "a.pth"}}
+
+
+def test_settings_of_methods_are_told_apart_by_name():
+    found = chosen_settings({"method": "own", "source": "moco", "acnorm.temperature": 0.5}, VARIANTS)
+    assert found == {"method": "acnorm", "acnorm.init": "identity", "weights": "a.pth", "acnorm.temperature": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"weights": "b.pth", "source": "moco"}, "axes: source (moco) sets weights, which another axis sets; leave it out of one."),
+        ({"method": "own", "acnorm.init": "paper"}, "axes: acnorm.init (paper) sets acnorm.init, which another axis sets; leave it out of one."),
+        ({"source": "mocco"}, "axes: source is no setting and 'mocco' no variant (did you mean moco?); there are own, moco."),
+        ({"source": None}, "axes: source is no setting and None no variant; there are own, moco."),
+    ],
+)  # fmt: skip
+def test_what_axes_cannot_be_is_told(chosen: dict[str, Any], message: str):
+    with pytest.raises(UserError) as error:
+        chosen_settings(chosen, VARIANTS)
+    assert str(error.value) == message
+
+
+def test_the_folder_is_named_where_data_are_nowhere(tmp_path: Path):
+    found = with_folder({"data": "none", "weights": "none.pth"}, str(tmp_path))
+    assert found == {"data": str(tmp_path / "none"), "weights": "none.pth"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("fraction=1", 1.0), ("fraction=0.25", 0.25), ("weights=null", None), ("weights=a.pth", "a.pth"), ("slices=true", True), ("k=1", 1)],
+)  # fmt: skip
+def test_values_are_read_as_the_grid_has_them(text: str, value: Any):
+    known = {"fraction": [0.25, 1.0], "weights": [None, "a.pth"], "slices": [True, False], "k": [1, 2]}
+    ((axis, found),) = read_only([text], known).items()
+    assert found == [value]
+    assert axis == text.split("=")[0]
+
+
+def test_an_axis_may_be_given_twice():
+    assert read_only(["seed=2", "seed=0"], {"seed": [0, 1, 2]}) == {"seed": [2, 0]}
