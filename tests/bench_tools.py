@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from acnorm.bench.engine import Outcome
 from acnorm.bench.grid import Grid
-from acnorm.bench.processes import Outcome
 from acnorm.bench.store import Job, Store
 from tiny_runs import NETWORK, eyes
 

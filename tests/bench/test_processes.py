@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from acnorm.bench import processes
-from acnorm.bench.processes import Outcome, Process, free_memory, is_alive, process_name, resident_memory
+from acnorm.bench.engine import Outcome
+from acnorm.bench.processes import Process, free_memory, is_alive, process_name, resident_memory
 from acnorm.bench.store import Job
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from acnorm.bench.processes import Outcome, process_name
+from acnorm.bench.engine import Outcome
+from acnorm.bench.processes import process_name
 from acnorm.bench.runner import Runner
 from acnorm.bench.store import Job, Store
 from bench_tools import MEBIBYTE, FakeProcess, fail, planned, settings_of, succeed

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import acnorm
-from acnorm.bench.runner import Launch
+from acnorm.bench.engine import Launch
 from acnorm.bench.store import Job
 from acnorm.cli.main import main
 from bench_tools import FakeProcess, base, fail, settings_of, succeed

@@ -5,6 +5,7 @@ folds       repeated divisions into train, validation and test, and shares of th
 cells       one run of a grid, addressed by what decides its result
 store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
-runner      the cells as processes on this machine
+engine      what the runner asks of the place where cells run
+runner      the cells, a few at a time, as processes on this machine or tasks of a Ray cluster
 results     the metrics of the finished cells, compared
 """

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from acnorm.bench.engine import Outcome
+from acnorm.bench.last_words import last_words
 from acnorm.bench.store import Job
 
 COMMAND = (sys.executable, "-m", "acnorm.bench.work")
 PATIENCE = 20.0  # seconds between asking a process to end and ending it
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a process ended: exit code (negative: a signal), largest memory in bytes, and its last words."""
-
-    code: int
-    memory: int | None
-    words: str
 
 
 class Process:
@@ -63,7 +54,7 @@ class Process:
             return None
         self._process.returncode = code = os.waitstatus_to_exitcode(status)
         memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return Outcome(code, memory, _last_words(self._log, code))
+        return Outcome(code, memory, last_words(self._log, code))
 
     def memory(self) -> int:
         """Bytes that it holds now; 0 where the system does not tell."""
@@ -142,11 +133,3 @@ def free_memory() -> int | None:
         return None
     kibibytes = next((int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
     return None if kibibytes is None else 1024 * kibibytes
-
-
-def _last_words(log: Path, code: int) -> str:
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"ended by {name}" + (", as where memory runs out" if name == "SIGKILL" else "")
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else f"ended with code {code} and said nothing"

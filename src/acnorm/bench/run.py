@@ -5,19 +5,22 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
 import pandas as pd
 
 from acnorm.bench.cells import Cell, code_version
+from acnorm.bench.engine import Engine, Launch
 from acnorm.bench.grid import Grid
-from acnorm.bench.runner import Launch, Runner, local, threads_for
+from acnorm.bench.processes import free_memory
+from acnorm.bench.runner import Runner, local, threads_for
 from acnorm.bench.store import FILE, Store
 from acnorm.errors import UserError
 
 Told = Callable[[Store], None]
+Opens = Callable[[Path, Sequence[Cell]], AbstractContextManager[Engine]]
 
 
 def run_bench(
@@ -29,6 +32,7 @@ def run_bench(
     command: str = "",
     told: Told = lambda _: None,
     launch: Launch | None = None,
+    engine: Opens | None = None,
 ) -> Store:
     """Run what is not finished of a grid and return the store, which holds what failed as well.
 
@@ -40,6 +44,8 @@ def run_bench(
         command: that makes the bench again, for the report.
         told: called after each change.
         launch: starts a cell; a process on this machine where not given.
+        engine: gives another engine for the folder and its cells, such as ``RayCluster(…).open``, which then decides on
+            jobs, threads and launch.
 
     Raises:
         UserError: the grid cannot be run as it is, or the folder cannot be used.
@@ -55,13 +61,13 @@ def run_bench(
             raise UserError(f"--{name} is {value}, must be 1 or more.")
     cells = grid.cells()
     refuse_other_files(out)
-    store = Store(out)
-    about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
-    store.plan(cells, {**about, "command": command, "code": code_version()}, keep=bool(grid.only))
-    told(store)
-    start = launch or local(threads or threads_for(jobs))
-    with _terminated_as_interrupted():
-        Runner(store, start, jobs=jobs, told=lambda _: told(store)).run()
+    here = Engine(launch or local(threads or threads_for(jobs)), jobs, free_memory)
+    with nullcontext(here) if engine is None else engine(out, cells) as where, _terminated_as_interrupted():
+        store = Store(out)
+        about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
+        store.plan(cells, {**about, "command": command, "code": code_version()}, keep=bool(grid.only))
+        told(store)
+        Runner(store, where.launch, jobs=where.jobs, told=lambda _: told(store), free=where.free).run()
     return store
 
 

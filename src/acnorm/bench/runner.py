@@ -6,42 +6,15 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from acnorm.bench.processes import Outcome, Process, free_memory, is_alive, process_name
+from acnorm.bench.engine import Launch, Outcome, Running
+from acnorm.bench.processes import Process, free_memory, is_alive, process_name
 from acnorm.bench.store import Job, Store
 
-PAUSE = 0.05  # seconds between two looks at the processes
-
-
-class Running(Protocol):
-    """What the runner asks of a process."""
-
-    @property
-    def name(self) -> str:
-        """As ``process_name`` gives it."""
-        ...
-
-    def poll(self) -> Outcome | None:
-        """How it ended; None while it runs."""
-        ...
-
-    def memory(self) -> int:
-        """Bytes that it holds now."""
-        ...
-
-    def ask_to_end(self) -> None:
-        """Ask it to end."""
-        ...
-
-    def wait(self) -> None:
-        """Wait for its end."""
-        ...
-
-
-Launch = Callable[[Job, bool], Running]
+PAUSE = 0.05  # seconds between two looks at what runs, when nothing has happened for some time
 
 
 def local(threads: int) -> Launch:
@@ -103,14 +76,14 @@ class Runner:
 
     def run(self) -> None:
         """Run until no cell is left that nobody else runs."""
+        pause = 0.0
         try:
             while True:
-                self._settle_ended()
-                more = self._start_more()
+                ended, more = self._settle_ended(), self._start_more()
                 if not self._running and not more and not self.store.orphaned(is_alive):
                     return
-                if not more:
-                    time.sleep(PAUSE)
+                pause = 0.0 if ended or more else min(PAUSE, 2 * pause + 0.001)
+                time.sleep(pause)
         finally:
             self._give_up()
 
@@ -122,7 +95,7 @@ class Runner:
         if job is None:
             return False
         if self._finished(job.run):
-            self._finish(job, None, None)
+            self._finish(job, self._metrics(job.run), None, None)
             return True
         resume = not job.again and (job.run / "config.yaml").is_file()
         if not resume and job.run.exists():
@@ -139,28 +112,41 @@ class Runner:
 
     def _has_memory(self) -> bool:
         """Whether another cell fits, once those that run have grown as large as the largest that was seen."""
-        free, largest = self.free(), self.store.largest_memory()
-        if not self._running or free is None:
+        free = self.free() if self._running else None
+        if free is None:
             return True
+        largest = self.store.largest_memory()
         growth = sum(max(0, largest - process.memory()) for _, process, _ in self._running.values())
         return free - growth >= largest
 
-    def _settle_ended(self) -> None:
+    def _settle_ended(self) -> bool:
+        """Note those that have ended; whether there were any."""
+        before = len(self._running)
         for address, (job, process, start) in list(self._running.items()):
             outcome = process.poll()
-            if outcome is None:
-                continue
-            del self._running[address]
-            if outcome.code == 0 and self._finished(job.run):
-                self._finish(job, time.perf_counter() - start, outcome.memory)
-            else:
-                self.store.fail(address, outcome.words, memory=outcome.memory)
-                self.told(address)
+            if outcome is not None:
+                del self._running[address]
+                self._settle(job, outcome, time.perf_counter() - start)
+        return len(self._running) < before
 
-    def _finish(self, job: Job, seconds: float | None, memory: int | None) -> None:
-        metrics = json.loads((job.run / "metrics.json").read_text(encoding="utf-8"))
+    def _settle(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        metrics = outcome.metrics
+        if outcome.code == 0 and metrics is None and self._finished(job.run):
+            metrics = self._metrics(job.run)
+        if outcome.code != 0 or metrics is None:
+            self.store.fail(job.address, outcome.words, memory=outcome.memory)
+            self.told(job.address)
+        else:
+            self._finish(job, metrics, seconds if outcome.seconds is None else outcome.seconds, outcome.memory)
+
+    def _finish(self, job: Job, metrics: Mapping[str, Any], seconds: float | None, memory: int | None) -> None:
         self.store.finish(job.address, metrics, seconds=seconds, memory=memory)
         self.told(job.address)
+
+    @staticmethod
+    def _metrics(run: Path) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        return content
 
     @staticmethod
     def _finished(run: Path) -> bool:

@@ -1,4 +1,4 @@
-"""``python -m acnorm.bench.work SETTINGS.yaml [--resume]``: one cell, in a process of its own.
+"""``python -m acnorm.bench.work SETTINGS.yaml [--code CODE] [--resume]``: one cell, in a process of its own.
 
 It is ``acnorm finetune --config SETTINGS.yaml`` without the report, which takes longer than a short run and can be made
 of the run folder at any time.
@@ -6,12 +6,14 @@ of the run folder at any time.
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
+from acnorm.bench.cells import code_version
 from acnorm.errors import RunError, UserError
 from acnorm.training.finetune import run_finetune
 from acnorm.training.settings import config_from_settings
@@ -26,11 +28,22 @@ def main(argv: Sequence[str]) -> int:
     """
     settings = yaml.safe_load(Path(argv[0]).read_text(encoding="utf-8"))
     try:
+        if "--code" in argv:
+            _refuse_other_code(argv[argv.index("--code") + 1])
         run_finetune(config_from_settings(settings | {"resume": "--resume" in argv}))
     except (UserError, RunError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     return 0
+
+
+def _refuse_other_code(planned: str) -> None:
+    """Refuse to run a cell with other code than that which its address was made of, on another machine."""
+    if code_version() != planned:
+        raise UserError(
+            f"{platform.node()} has {code_version()}, the bench was begun with {planned}; "
+            "install the same on all nodes."
+        )
 
 
 if __name__ == "__main__":

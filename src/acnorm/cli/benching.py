@@ -7,22 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acnorm.cli.tables import table
-from acnorm.errors import RunError
+from acnorm.errors import RunError, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from acnorm.bench.grid import Grid
+    from acnorm.bench.run import Opens
     from acnorm.bench.store import Store
 
+ENGINES = ("local", "ray")
 _OWN = ("address", "state", "seconds", "memory")
 
 
 def add_flags(parser: Any) -> None:
     """Add the flags of both verbs."""
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder of the bench; gone on with")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
-    parser.add_argument("--threads", type=int, help="of each run (the cores, shared out)")
+    parser.add_argument("--jobs", type=int, help="runs at a time (1; with Ray, twice what the cluster has room for)")
+    parser.add_argument("--threads", type=int, help="of each run (the cores, shared out; with Ray, 1)")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local", help="this machine (local), or a Ray cluster (ray)"
+    )
+    parser.add_argument("--address", help="of the Ray cluster (auto: the one that this machine is part of)")
+    parser.add_argument("--gpus-per-cell", type=float, help="with Ray: of each run, such as 0.25 (0)")
     parser.add_argument("--dry-run", action="store_true", help="print the runs, their time and memory; run nothing")
 
 
@@ -34,12 +41,19 @@ def run(grid: Grid, options: Any, command: str) -> int:
     """
     from acnorm.bench.run import foreseen, run_bench
 
+    engine, jobs = _engine(options), 1 if options.jobs is None else options.jobs
     if options.dry_run:
-        print(ahead(foreseen(grid.cells(), options.out), options.jobs))
+        print(ahead(foreseen(grid.cells(), options.out), jobs))
         return 0
     with Progress() as progress:
         store = run_bench(
-            grid, options.out, jobs=options.jobs, threads=options.threads, command=command, told=progress.show
+            grid,
+            options.out,
+            jobs=jobs,
+            threads=options.threads,
+            command=command,
+            told=progress.show,
+            engine=engine,
         )
     counts = store.counts()
     store.close()
@@ -52,6 +66,23 @@ def run(grid: Grid, options: Any, command: str) -> int:
             f"which, {options.out / 'logs'} what they said. The same command tries them again."
         )
     return 0
+
+
+def _engine(options: Any) -> Opens | None:
+    """The engine that the flags ask for; None for this machine."""
+    if options.engine == "local":
+        for name in ("address", "gpus_per_cell"):
+            if getattr(options, name) is not None:
+                raise UserError(f"--{name.replace('_', '-')}: is for --engine ray; give that too, or leave it out.")
+        return None
+    from acnorm.bench.engine_ray import RayCluster
+
+    return RayCluster(
+        address=options.address or "auto",
+        cpus=options.threads or 1,
+        gpus=options.gpus_per_cell or 0.0,
+        jobs=options.jobs,
+    ).open
 
 
 def finish(out: Path) -> None:

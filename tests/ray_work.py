@@ -1,0 +1,43 @@
+"""A cell for workers of a Ray cluster that trains nothing: it writes down that it ran, and may be killed on its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+FAILING, RAISING, KILLED, SLEEPING = 9, 10, 11, 12  # batch sizes
+SECONDS_OF_SLEEP = 15
+LONG = 4  # seconds, of cells with a learning rate of 0.5
+
+
+def main(arguments: Sequence[str]) -> int:
+    """As ``acnorm.bench.work.main``; its batch size tells what becomes of it. One to be killed is killed once."""
+    settings = yaml.safe_load(Path(arguments[0]).read_text())
+    run = Path(settings["out"])
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.yaml").write_text("half: done\n")
+    again = "--resume" in arguments
+    with (run.parents[1] / "attempts.txt").open("a") as attempts:
+        attempts.write(f"{run.name} {os.getpid()} {again} {os.environ['OMP_NUM_THREADS']}\n")
+    if settings["batch_size"] == KILLED and not again:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if settings["batch_size"] == SLEEPING:
+        for _ in range(100 * SECONDS_OF_SLEEP):  # as training does, it comes back to Python now and then
+            time.sleep(0.01)
+    time.sleep(LONG if settings.get("learning_rate") == 0.5 else 0)
+    if settings["batch_size"] == RAISING:
+        raise ValueError("nobody foresaw this")
+    if settings["batch_size"] == FAILING:
+        print("the loss is not finite.", file=sys.stderr)
+        return 1
+    metrics = {"macro_auc": {"value": 0.8, "low": None, "high": None}}
+    content = {"monitor": "val_macro_auc", "seconds": 1.0, "splits": {"test": {"metrics": metrics}}}
+    (run / "metrics.json").write_text(json.dumps(content))
+    return 0
