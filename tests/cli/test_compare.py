@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The cells that would have been run as processes; vanilla ones are worse, cells of 7 epochs fail."""
     jobs: list[Job] = []
 
-    def local(threads: int) -> Launch:
+    @contextmanager
+    def local(threads: int) -> Iterator[Launch]:
         assert threads >= 1
 
         def launch(job: Job, _: bool) -> FakeProcess:
@@ -29,7 +32,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
             value = 0.7 + 0.001 * (len(jobs) % 3) + (0 if settings["method"] == "vanilla" else 0.05)
             return FakeProcess(lambda: fail(job) if settings["epochs"] == 7 else succeed(job, value))
 
-        return launch
+        yield launch
 
     monkeypatch.setattr("acnorm.bench.run.local", local)
     return jobs

@@ -32,14 +32,13 @@ class Process:
 
     def __init__(self, job: Job, *, resume: bool, threads: int) -> None:
         command = [*COMMAND, str(job.config), *(["--resume"] if resume else [])]
-        variables = {f"{name}_NUM_THREADS": str(threads) for name in _THREADS}
         job.log.parent.mkdir(parents=True, exist_ok=True)
         self._log = job.log
         with job.log.open("w", encoding="utf-8") as log:
             # in a session of its own: an interrupt from the terminal is for the runner, which then ends its processes
             self._process = subprocess.Popen(
                 command,
-                env=os.environ | variables,
+                env=os.environ | thread_variables(threads),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -72,6 +71,16 @@ class Process:
                 self._process.kill()
                 deadline = float("inf")
             time.sleep(0.02)
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the variables that keep a process to a number of threads.
+
+    Examples:
+        >>> thread_variables(2)["OMP_NUM_THREADS"]
+        '2'
+    """
+    return {f"{name}_NUM_THREADS": str(threads) for name in _THREADS}
 
 
 def process_name(pid: int) -> str:

@@ -13,9 +13,10 @@ import pandas as pd
 
 from acnorm.bench.cells import Cell, code_version
 from acnorm.bench.engine import Engine, Launch
+from acnorm.bench.forks import local
 from acnorm.bench.grid import Grid
 from acnorm.bench.processes import free_memory
-from acnorm.bench.runner import Runner, local, threads_for
+from acnorm.bench.runner import Runner, threads_for
 from acnorm.bench.store import FILE, Store
 from acnorm.errors import UserError
 
@@ -61,14 +62,21 @@ def run_bench(
             raise UserError(f"--{name} is {value}, must be 1 or more.")
     cells = grid.cells()
     refuse_other_files(out)
-    here = Engine(launch or local(threads or threads_for(jobs)), jobs, free_memory)
-    with nullcontext(here) if engine is None else engine(out, cells) as where, _terminated_as_interrupted():
+    here = _here(launch, jobs, threads or threads_for(jobs))
+    with here if engine is None else engine(out, cells) as where, _terminated_as_interrupted():
         store = Store(out)
         about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
         store.plan(cells, {**about, "command": command, "code": code_version()}, keep=bool(grid.only))
         told(store)
         Runner(store, where.launch, jobs=where.jobs, told=lambda _: told(store), free=where.free).run()
     return store
+
+
+@contextmanager
+def _here(launch: Launch | None, jobs: int, threads: int) -> Iterator[Engine]:
+    """Cells on this machine."""
+    with local(threads) if launch is None else nullcontext(launch) as start:
+        yield Engine(start, jobs, free_memory)
 
 
 def refuse_other_files(out: Path) -> None:

@@ -11,24 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from acnorm.bench.engine import Launch, Outcome, Running
-from acnorm.bench.processes import Process, free_memory, is_alive, process_name
+from acnorm.bench.processes import free_memory, is_alive, process_name
 from acnorm.bench.store import Job, Store
 
 PAUSE = 0.05  # seconds between two looks at what runs, when nothing has happened for some time
-
-
-def local(threads: int) -> Launch:
-    """Return what starts a cell as a process on this machine.
-
-    Examples:
-        >>> local(threads=1).__name__
-        'launch'
-    """
-
-    def launch(job: Job, resume: bool) -> Running:
-        return Process(job, resume=resume, threads=threads)
-
-    return launch
 
 
 def threads_for(jobs: int) -> int:
@@ -58,7 +44,9 @@ class Runner:
 
     Examples:
         >>> import tempfile
-        >>> Runner(Store(Path(tempfile.mkdtemp())), local(threads=1)).run()
+        >>> from acnorm.bench.forks import local
+        >>> with local(threads=1) as launch:
+        ...     Runner(Store(Path(tempfile.mkdtemp())), launch).run()
     """
 
     def __init__(
