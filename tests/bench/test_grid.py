@@ -171,7 +171,9 @@ def test_a_variant_is_a_value_with_settings_of_its_own(tmp_path: Path):
 
 def test_a_variant_without_effect_is_the_same_cell(tmp_path: Path):
     first, second = grid(
-        tmp_path, axes={"method": ["acnorm", "again"]}, variants={"again": {"method": "acnorm", "acnorm": {"init": "paper"}}}
+        tmp_path,
+        axes={"method": ["acnorm", "again"]},
+        variants={"again": {"method": "acnorm", "acnorm": {"init": "paper"}}},
     ).cells()
     assert first.address == second.address
 
@@ -185,7 +187,9 @@ def test_tasks_have_variants_of_their_own(tmp_path: Path):
         variants={"far": {"weights": None}},
         tasks={
             "one": {"variants": {"near": {"weights": str(tmp_path / "a.pth")}}},
-            "two": {"variants": {"near": {"weights": str(tmp_path / "b.pth")}, "far": {"weights": str(tmp_path / "a.pth")}}},
+            "two": {
+                "variants": {"near": {"weights": str(tmp_path / "b.pth")}, "far": {"weights": str(tmp_path / "a.pth")}}
+            },
         },
     )
     found = {(cell.labels["task"], cell.labels["source"]): cell.config.weights for cell in made.cells()}

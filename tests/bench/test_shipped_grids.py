@@ -117,4 +117,7 @@ def test_their_data_are_read(name: str, real_data: Path):
         patch.setattr("acnorm.bench.grid.read_inputs", lambda config: read_inputs(replace(config, weights=None)))
         cells = grid.cells()
     tasks = {cell.labels["task"]: cell.inputs.collection.task for cell in cells}
-    assert all((kind == "segmentation") == (not task.endswith(("grading", "classification", "retina", "nodules"))) for task, kind in tasks.items())
+    assert all(
+        (kind == "segmentation") == (not task.endswith(("grading", "classification", "retina", "nodules")))
+        for task, kind in tasks.items()
+    )
