@@ -103,8 +103,8 @@ def ranks_table(over: OverTasks, compare: str, baseline: str) -> Table:
         rows=tuple((name, _rank(rank), *_against(by_name.get(name))) for name, rank in rows),
         title="over tasks",
         note=f"Ranks over {len(over.tasks)} of {len(over.tasks) + len(over.left_out)} tasks, 1 is best; differences "
-        f"from {baseline}, positive where better, with the 95 % interval of a t-test over tasks; tasks that were better, "
-        "equal and worse.",
+        f"from {baseline}, positive where better, with the 95 % interval of a t-test over tasks; tasks "
+        "that were better, equal and worse.",
     )
 
 
