@@ -103,6 +103,8 @@ def table_of(recipe: dict[str, Any], runs: Path, rows: pd.DataFrame) -> str:
     lines = []
     for size, zoo in recipe.items():
         names = list(zoo["targets"])
+        if not names:
+            continue
         metrics = [zoo["targets"][name]["metric"].replace("_", " ") for name in names]
         heads = [f"{name} ({metric})" for name, metric in zip(names, metrics, strict=True)]
         lines += [f"### {size}: {zoo['model']}", ""]
@@ -146,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/zoo"))
-    parser.add_argument("--sizes", nargs="+", default=["2d", "3d"])
+    parser.add_argument("--sizes", nargs="+", default=["2d", "2d-resnet10", "3d"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--finetune", action="store_true", help="fine-tune on the targets as well")

@@ -78,7 +78,7 @@ def test_tasks_that_are_not_complete_are_left_out_and_named():
     found = over(*blocks, half, without, apart)
     assert found.left_out == ("task5", "task6", "task7")
     assert found.sentences[0] == (
-        "Ranks are of the 5 tasks of 8 in which all have finished runs; left out: task5, task6, task7."
+        "Ranks are of 5 of 8 tasks, those in which all have finished runs; left out: task5, task6, task7."
     )
     assert found.ranks == pytest.approx(over(*blocks).ranks)
     assert [row.tasks for row in found.against] == [7, 6]  # a pair takes the two alone
@@ -139,13 +139,13 @@ def test_equal_ranks_are_chance():
 
 def test_fewer_than_three_tasks_say_nothing():
     found = over(*tasks(2, "vanilla", "acnorm", "bss"))
-    assert found.sentences == ("Over tasks nothing can be concluded: it takes 3, and 2 tasks count.",)
+    assert found.sentences == ("Over tasks nothing can be concluded from 2 tasks: it takes 3.",)
     assert found.friedman is None
     assert [row.corrected for row in found.against] == [None, None]
     none = over(block("a", {"vanilla": [NOTHING], "b": [NOTHING]}), block("c", {"vanilla": [0.5], "b": [NOTHING]}))
     assert none.sentences == (
-        "Ranks are of the no tasks of 2 in which all have finished runs; left out: a, c.",
-        "Over tasks nothing can be concluded: it takes 3, and no tasks count.",
+        "Ranks are of 0 of 2 tasks, those in which all have finished runs; left out: a, c.",
+        "Over tasks nothing can be concluded from no tasks: it takes 3.",
     )
     assert none.ranks == ()
 

@@ -193,3 +193,39 @@ def test_real_processes(tmp_path: Path):
     assert {yaml.safe_load((run / "config.yaml").read_text())["method"] for run in runs} == {"vanilla", "bn-only"}
     assert all((run / "model/model.safetensors").is_file() for run in runs)
     assert "GiB" in (tmp_path / "bench/report.html").read_text()
+
+
+GRID = """
+base: {{model: {model}, epochs: 1, batch_size: 8, bootstrap: 20}}
+axes: {{method: [vanilla, bn-only, warm]}}
+variants: {{warm: {{method: acnorm, acnorm: {{init: identity}}}}}}
+tasks: {{a: {{data: eyes.npz}}, b: {{data: eyes.npz, image_size: 16}}}}
+seeds: 2
+"""
+
+
+def test_a_grid_is_run_in_parts(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    model = base(tmp_path)["model"]  # the data are below --data alone
+    (tmp_path / "g.yaml").write_text(GRID.format(model=model))
+    command = ["bench", str(tmp_path / "g.yaml"), "--data", str(tmp_path), "--out", str(tmp_path / "bench"), "--only"]
+    assert main([*command, "task=a", "method=vanilla,warm"]) == 0
+    assert [settings_of(job)["acnorm"]["init"] for job in started] == ["paper", "identity"] * 2
+    assert {settings_of(job)["data"] for job in started} == {str(tmp_path / "eyes.npz")}
+    capsys.readouterr()
+    assert main([*command, "task=b", "seed=1"]) == 0
+    assert len(started) == 7
+    told = capsys.readouterr().out
+    assert "### a" in told
+    assert "### b" in told
+    assert "Ranks are of 1 of 2 tasks, those in which all have finished runs; left out: a." in told
+    assert "Over tasks nothing can be concluded from 1 task: it takes 3." in told
+    assert main([*command, "task=b,a", "seed=1", "method=vanilla", "--dry-run"]) == 0
+    assert capsys.readouterr().out.endswith("2 cells, 0 to run.\n")
+
+
+def test_a_part_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "g.yaml").write_text(GRID.format(model="cifar/resnet20"))
+    assert main(["bench", str(tmp_path / "g.yaml"), "--out", str(tmp_path / "bench"), "--only", "source=a"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "g.yaml: --only source=a: source is no axis; there are task, method, fraction, seed, fold.\n"
+    )

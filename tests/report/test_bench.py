@@ -98,3 +98,77 @@ def test_a_folder_without_a_bench(tmp_path: Path):
     with pytest.raises(UserError, match="holds no bench"):
         write_bench_report(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def several_tasks(folder: Path, count: int = 3) -> Store:
+    tasks = {f"eyes_{at}": {"epochs": at + 1} for at in range(count)}
+    return finished(folder, tasks=tasks, axes={"method": ["vanilla", "bn-only", "l2"]}, seeds=(0, 1))
+
+
+def test_tasks_are_compared_by_their_ranks(tmp_path: Path):
+    store = several_tasks(tmp_path)
+    page = write_bench_report(store.folder).read_text()
+    section = page[page.index('<section id="over-tasks"') : page.index('<section id="differences"')]
+    assert SVG.findall(section)[0].startswith("Critical-difference diagram")
+    assert "Friedman's test over 3 tasks" in section.replace("&#39;", "'")
+    assert '<th scope="row">bn-only</th><td class="number">1.00</td>' in section
+    assert "p values of Nemenyi" in section
+    text = (store.folder / "results.md").read_text()
+    assert (
+        "### over tasks\n\n| method | mean rank | mean difference | better / equal / worse | p (Wilcoxon) | p (Holm) |"
+        in text
+    )
+    assert re.search(
+        r"\| bn-only \| 1\.00 \| \+0\.0\d\d \[\+0\.0\d\d, \+0\.0\d\d\] \| 3 / 0 / 0 \| 0\.250 \| 0\.500 \|", text
+    )
+    assert (
+        "- With 3 tasks and 2 compared with vanilla, the smallest corrected p value that this test can give is 0.5:"
+        in text
+    )
+
+
+def test_two_tasks_have_no_diagram(tmp_path: Path):
+    page = write_bench_report(several_tasks(tmp_path, 2).folder).read_text()
+    assert "Over tasks nothing can be concluded from 2 tasks: it takes 3." in page
+    assert "Critical-difference" not in page
+
+
+def test_tables_for_latex_hold_what_the_markdown_holds(tmp_path: Path):
+    folder = several_tasks(tmp_path).folder
+    write_bench_report(folder)
+    latex, text = ((folder / f"results.{kind}").read_text() for kind in ("tex", "md"))
+    assert latex.startswith("% needs: \\usepackage{booktabs}\n\n\\begin{table}")
+    assert latex.count("\\begin{table}") == latex.count("\\end{table}") == text.count("\n|---|") > 3
+    assert "\\caption{eyes\\_0. Means over runs with 95 \\% intervals." in latex
+    rows = [line for line in text.splitlines() if line.startswith("| bn-only")]
+    assert len(re.findall(r"^bn-only & ", latex, re.MULTILINE)) == len(rows)
+
+
+def test_runs_needed_are_in_the_table(tmp_path: Path):
+    store = finished(tmp_path, seeds=(0, 1, 2))
+    page = write_bench_report(store.folder).read_text()
+    head = "| method | runs | Macro AUC | difference | p (Holm) | better / equal / worse | runs needed | seconds |"
+    text = (store.folder / "results.md").read_text()
+    assert head in text
+    assert re.search(r"\| bn-only \| 3 \|.*\| 3 / 0 / 0 \| (\d+|none) \| 10\.0 \|", text)
+    assert "to see a difference of 1 % four times in five" in page
+
+
+def test_each_run_says_what_it_was_made_of(tmp_path: Path):
+    store = finished(tmp_path)
+    write_bench_report(store.folder)
+    table = pd.read_csv(store.folder / "results.csv")
+    planned_rows = store.table()
+    for name in ("address", "data_sha256", "splits_sha256"):
+        assert list(table[name]) == [value[:16] for value in planned_rows[name]]
+    assert table["weights_sha256"].isna().all()
+    assert table["code"].str.fullmatch(r"acnorm \S+ \(\w{12}\) torch \S+ monai \S+ lightning \S+ numpy \S+").all()
+
+
+def test_code_that_changed_between_runs_is_told(tmp_path: Path):
+    store = finished(tmp_path)
+    assert "versions of the code" not in write_bench_report(store.folder).read_text()
+    with store._change() as database:
+        database.execute("UPDATE provenance SET code = 'older' WHERE address = ?", (store.table()["address"][0],))
+    page = write_bench_report(store.folder).read_text()
+    assert "Runs were made by 2 versions of the code; results.csv tells which." in page

@@ -154,7 +154,7 @@ def _sentences(found: OverTasks, baseline: str) -> list[str]:
     told = [_left_out(found)] if found.left_out else []
     if len(found.tasks) < LEAST_TASKS and all(row.tasks < LEAST_TASKS for row in found.against):
         few = _tasks(len(found.tasks))
-        return [*told, f"Over tasks nothing can be concluded: it takes {LEAST_TASKS}, and {few} count."]
+        return [*told, f"Over tasks nothing can be concluded from {few}: it takes {LEAST_TASKS}."]
     if found.friedman is not None:
         told.append(_ranks_differ(found))
     told += _wilcoxon(found, baseline)
@@ -164,7 +164,7 @@ def _sentences(found: OverTasks, baseline: str) -> list[str]:
 def _left_out(found: OverTasks) -> str:
     whole, all_tasks = len(found.tasks), len(found.tasks) + len(found.left_out)
     return (
-        f"Ranks are of the {_tasks(whole)} of {all_tasks} in which all have finished runs; "
+        f"Ranks are of {whole} of {all_tasks} tasks, those in which all have finished runs; "
         f"left out: {', '.join(found.left_out)}."
     )
 

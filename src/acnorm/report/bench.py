@@ -15,7 +15,7 @@ from acnorm.bench.results import Block, Results, results_of
 from acnorm.bench.store import Store
 from acnorm.data.atomic import replacing
 from acnorm.report import bench_figures
-from acnorm.report.bench_tables import block_table, memory, pairs_table, ranks_table, record_table, seconds, tables_of
+from acnorm.report.bench_tables import memory, seconds, tables_of
 from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
 from acnorm.report.tables import as_html, as_latex, as_markdown
@@ -82,7 +82,7 @@ def markdown(results: Results) -> str:
         ''
     """
     over = over_tasks(results)
-    tables = [as_markdown(table) for table in tables_of(results, over)]
+    tables = [as_markdown(table) for tables in tables_of(results, over).values() for table in tables]
     told = [*_sentences(results), *(over.sentences if over else ()), *([basis(results)] if results.blocks else [])]
     return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
 
@@ -95,7 +95,7 @@ def latex(results: Results) -> str:
         >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
         '% needs: \\\\usepackage{booktabs}\\n'
     """
-    tables = [as_latex(table) for table in tables_of(results, over_tasks(results))]
+    tables = [as_latex(table) for tables in tables_of(results, over_tasks(results)).values() for table in tables]
     return "\n\n".join(["% needs: \\usepackage{booktabs}", *tables]) + "\n"
 
 
@@ -149,21 +149,13 @@ def render(results: Results, name: str) -> str:
         cautions=_cautions(results, unfinished),
         pictures=pictures,
         basis=basis(results),
-        tables=_page_tables(results, over),
+        tables={
+            place: [Markup(as_html(table)) for table in tables] for place, tables in tables_of(results, over).items()
+        },
         seconds=seconds,
         memory=memory,
         version=__version__,
     )
-
-
-def _page_tables(results: Results, over: OverTasks | None) -> dict[str, list[Markup]]:
-    """The tables of the page, by the place that they have there."""
-    compare = str(results.about.get("compare", ""))
-    found = {"blocks": [block_table(block, compare, first=at == 0) for at, block in enumerate(results.blocks)]}
-    found["record"] = [record_table(results)] if len(results.blocks) > 1 else []
-    found["ranks"] = [ranks_table(over, compare, results.baseline)] if over and over.tasks else []
-    found["pairs"] = [pairs_table(over)] if over and over.pairs else []
-    return {place: [Markup(as_html(table)) for table in tables] for place, tables in found.items()}
 
 
 def _pictures(results: Results, over: OverTasks | None) -> dict[str, str]:

@@ -16,23 +16,22 @@ _NEEDED = (
 )
 
 
-def tables_of(results: Results, over: OverTasks | None) -> list[Table]:
-    """Return all tables, those of the blocks first.
+def tables_of(results: Results, over: OverTasks | None) -> dict[str, list[Table]]:
+    """Return all tables by their place: those of the "blocks", the "record", the "ranks" over tasks and the "pairs".
 
     Examples:
         >>> import pandas as pd
         >>> tables_of(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
-        []
+        {'blocks': [], 'record': [], 'ranks': [], 'pairs': []}
     """
     compare = str(results.about.get("compare", ""))
-    tables = [block_table(block, compare, first=place == 0) for place, block in enumerate(results.blocks)]
-    if len(results.blocks) > 1:
-        tables.append(record_table(results))
-    if over is not None and over.tasks:
-        tables.append(ranks_table(over, compare, results.baseline))
-    if over is not None and over.pairs:
-        tables.append(pairs_table(over))
-    return tables
+    paired = over is not None and any(row.tasks for row in over.against)
+    return {
+        "blocks": [block_table(block, compare, first=place == 0) for place, block in enumerate(results.blocks)],
+        "record": [record_table(results)] if len(results.blocks) > 1 else [],
+        "ranks": [ranks_table(over, compare, results.baseline)] if over is not None and paired else [],
+        "pairs": [pairs_table(over)] if over is not None and over.pairs else [],
+    }
 
 
 def block_table(block: Block, compare: str, *, first: bool = False) -> Table:
@@ -97,14 +96,20 @@ def ranks_table(over: OverTasks, compare: str, baseline: str) -> Table:
         ('vanilla', '1.50', 'baseline', '', '', '')
     """
     by_name = {row.name: row for row in over.against}
-    rows = sorted(zip(over.names, over.ranks, strict=True), key=lambda row: row[1])
+    ranks = over.ranks or (float("nan"),) * len(over.names)
+    rows = sorted(zip(over.names, ranks, strict=True), key=lambda row: row[1])
     return Table(
         head=(compare, "mean rank", "mean difference", "better / equal / worse", "p (Wilcoxon)", "p (Holm)"),
-        rows=tuple((name, f"{rank:.2f}", *_against(by_name.get(name))) for name, rank in rows),
+        rows=tuple((name, _rank(rank), *_against(by_name.get(name))) for name, rank in rows),
         title="over tasks",
-        note=f"Ranks over {len(over.tasks)} tasks, 1 is best; differences from {baseline}, positive where better, with "
-        "the 95 % interval of a t-test over tasks; tasks that were better, equal and worse.",
+        note=f"Ranks over {len(over.tasks)} of {len(over.tasks) + len(over.left_out)} tasks, 1 is best; differences "
+        f"from {baseline}, positive where better, with the 95 % interval of a t-test over tasks; tasks "
+        "that were better, equal and worse.",
     )
+
+
+def _rank(rank: float) -> str:
+    return NOTHING if rank != rank else f"{rank:.2f}"
 
 
 def _against(row: Against | None) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
         return hyphened(super().format_help())
 
 
+@functools.cache  # made in half a second, and asked for once a run of a grid
 def _parser() -> ArgumentParser:
     parser = _Parser(
         prog="acnorm finetune",
