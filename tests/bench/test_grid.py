@@ -209,6 +209,7 @@ def test_tasks_have_variants_of_their_own(tmp_path: Path):
         ("axes: {method: [a, b]}\nvariants: {c: {epochs: 1}}", "variants: c is the value of no axis; give it in axes, or leave it out."),
         ("axes: {method: [a, b]}\nvariants: {b: {seed: 1}}", "b: seed is set for every run; give seeds."),
         ("axes: {method: [a, b]}\ntasks: {x: {variants: {b: {out: d}}}}", "b: out is set for every run; cells lie in --out."),
+        ("axes: {method: [a, b]}\ntasks: {x: {fractions: 0.5}}", "tasks is {'x': {'fractions': 0.5}}, must be settings by the name of a task."),
         ("axes: {method: [a, b]}\ntasks: {x: {variants: [b]}}", "tasks is {'x': {'variants': ['b']}}, must be settings by the name of a task."),
         ("axes: {method: [a, b]}\nfolder: 3", "folder is 3, must be a path."),
     ],
@@ -231,6 +232,27 @@ def test_data_and_weights_are_looked_for_below_the_folder(tmp_path: Path, monkey
     assert {cell.config.data for cell in made.cells()} == {"eyes.npz"}  # what is there comes first
     with pytest.raises(UserError, match="--weights b.pth: no such file"):
         grid(tmp_path, base=settings | {"weights": "b.pth"}, folder=str(tmp_path / "images")).cells()
+
+
+def test_a_task_may_have_fractions_of_its_own(tmp_path: Path):
+    made = grid(
+        tmp_path, tasks={"many": {"epochs": 1, "fractions": [0.5]}, "few": {"epochs": 2}}, fractions=(1.0, 0.75)
+    )
+    found = [(label["task"], label["fraction"]) for label in labels(made) if label["method"] == "vanilla"]
+    assert found == [("many", 0.5), ("few", 1.0), ("few", 0.75)]
+    assert len(made.selected(["fraction=0.5"]).cells()) == 2
+    trained_on = {list(cell.division.assigned.values()).count("train") for cell in made.cells()}
+    assert len(trained_on) == 3
+
+
+@pytest.mark.parametrize(
+    ("fractions", "message"),
+    [([2], "is [2], must be numbers above 0, at most 1."), ([0.5, 0.5], "is [0.5, 0.5], must be different numbers.")],
+)
+def test_wrong_fractions_of_a_task(tmp_path: Path, fractions: list[float], message: str):
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, tasks={"few": {"fractions": fractions}})
+    assert str(error.value) == f"grid: tasks: few: fractions {message}"
 
 
 def test_a_part_of_a_grid(tmp_path: Path):

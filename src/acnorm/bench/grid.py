@@ -29,7 +29,7 @@ import yaml
 
 from acnorm.bench.cells import Cell, Inputs, read_inputs
 from acnorm.bench.folds import Division, divisions, with_fraction
-from acnorm.bench.variants import OF_A_TASK, Variants, chosen_settings, read_only, with_folder
+from acnorm.bench.variants import FRACTIONS, OF_A_TASK, VARIANTS, Variants, chosen_settings, read_only, with_folder
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.settings import config_from_settings, flat
@@ -54,8 +54,8 @@ class Grid:
     Args:
         base: settings of ``acnorm finetune`` that all runs share.
         axes: values of the settings that are varied, all with all.
-        tasks: further settings by the name of a task, "variants" of its own among them; one without a name where there
-            are none.
+        tasks: further settings by the name of a task, "variants" and "fractions" of its own among them; one without
+            a name where there are none.
         variants: settings by a name that may stand among the values of an axis.
         folder: below which data and weights are looked for that are not there from where the command is given.
         exclude: combinations of axes (and "task") that are left out.
@@ -115,10 +115,12 @@ class Grid:
             raise self._wrong(f"seeds is {list(self.seeds)}, must be different whole numbers, 0 or more")
         if self.folds < 1:
             raise self._wrong(f"folds is {self.folds}, must be 1 or more")
-        if not self.fractions or not all(0 < value <= 1 for value in self.fractions):
-            raise self._wrong(f"fractions is {list(self.fractions)}, must be numbers above 0, at most 1")
-        if len(set(self.fractions)) < len(self.fractions):
-            raise self._wrong(f"fractions is {list(self.fractions)}, must be different numbers")
+        for task in (None, *self.tasks):
+            place, fractions = "" if task is None else f"tasks: {task}: ", self._fractions(task)
+            if not fractions or not all(0 < value <= 1 for value in fractions):
+                raise self._wrong(f"{place}fractions is {list(fractions)}, must be numbers above 0, at most 1")
+            if len(set(fractions)) < len(fractions):
+                raise self._wrong(f"{place}fractions is {list(fractions)}, must be different numbers")
 
     def _refuse_settings(self) -> None:
         places = (("base", self.base), ("axes", self.axes), *self.tasks.items(), *self._variants())
@@ -152,8 +154,13 @@ class Grid:
 
     def _variants(self) -> list[tuple[str, Mapping[str, Any]]]:
         """All variants, also those of single tasks."""
-        own = [item for settings in self.tasks.values() for item in settings.get(OF_A_TASK, {}).items()]
+        own = [item for settings in self.tasks.values() for item in settings.get(VARIANTS, {}).items()]
         return [*self.variants.items(), *own]
+
+    def _fractions(self, task: str | None) -> Sequence[float]:
+        """Those of a task where it has its own, else those of all."""
+        found: Sequence[float] = self.tasks.get(task or "", {}).get(FRACTIONS, self.fractions)
+        return found
 
     def selected(self, given: Sequence[str]) -> Grid:
         """Return the grid of which ``cells`` returns the asked runs alone.
@@ -165,7 +172,8 @@ class Grid:
             UserError: no such axis or value.
         """
         tasks = {"task": list(self.tasks)} if self.tasks else {}
-        places = {"fraction": self.fractions, "seed": self.seeds, "fold": range(self.folds)}
+        fractions = dict.fromkeys(value for task in self.tasks or [None] for value in self._fractions(task))
+        places = {"fraction": list(fractions), "seed": self.seeds, "fold": range(self.folds)}
         try:
             return replace(self, only=read_only(given, {**tasks, **self.axes, **places}))
         except UserError as error:
@@ -198,7 +206,7 @@ class Grid:
         self, labels: Mapping[str, Any], config: FinetuneConfig, inputs: Inputs, made: Sequence[Division]
     ) -> Iterator[Cell]:
         for fold, division in enumerate(made):
-            for fraction in self.fractions:
+            for fraction in self._fractions(labels.get("task") if self.tasks else None):
                 place = {**labels, "fraction": fraction, "seed": config.seed, "fold": fold}
                 if not self._asked(place):
                     continue
@@ -229,8 +237,8 @@ class Grid:
 
     def _settings(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a run: those of a task before those of all, those of the axes before both."""
-        of_task = {name: value for name, value in own.items() if name != OF_A_TASK}
-        axes = chosen_settings(chosen, {**self.variants, **own.get(OF_A_TASK, {})})
+        of_task = {name: value for name, value in own.items() if name not in OF_A_TASK}
+        axes = chosen_settings(chosen, {**self.variants, **own.get(VARIANTS, {})})
         return with_folder({"out": "cells", **flat(self.base), **flat(of_task), **axes}, self.folder)
 
 
@@ -275,7 +283,7 @@ def _checked(file: Path, name: str, value: Any) -> Any:
     kinds: dict[str, tuple[str, bool]] = {
         "base": ("settings by name", isinstance(value, dict) and all(isinstance(key, str) for key in value)),
         "axes": ("lists by name, such as method: [vanilla, acnorm]", _holds(value, dict, list)),
-        "tasks": ("settings by the name of a task", _holds(value, dict, dict) and _hold_variants(value)),
+        "tasks": ("settings by the name of a task", _holds(value, dict, dict) and _hold_their_own(value)),
         "variants": ("settings by the name of a variant", _holds(value, dict, dict)),
         "folder": ("a path", isinstance(value, str)),
         "exclude": ("a list of axes with values, such as - {method: bss}", _holds(value, list, dict)),
@@ -299,8 +307,11 @@ def _holds(value: Any, outer: type, inner: type) -> bool:
     return named and all(isinstance(part, inner) for part in parts)
 
 
-def _hold_variants(tasks: Mapping[str, Mapping[str, Any]]) -> bool:
-    return all(_holds(settings.get(OF_A_TASK, {}), dict, dict) for settings in tasks.values())
+def _hold_their_own(tasks: Mapping[str, Mapping[str, Any]]) -> bool:
+    own = tasks.values()
+    fractions = [settings.get(FRACTIONS, []) for settings in own]
+    listed = all(isinstance(values, list) and all(map(_is_number, values)) for values in fractions)
+    return listed and all(_holds(settings.get(VARIANTS, {}), dict, dict) for settings in own)
 
 
 def _is_whole(value: Any) -> bool:

@@ -14,7 +14,9 @@ from acnorm.training.config import METHOD_SETTINGS
 from acnorm.training.settings import flat, known_keys
 
 Variants = Mapping[str, Mapping[str, Any]]
-OF_A_TASK = "variants"  # the key of a task's own, beside its settings
+# what a task may have of its own beside its settings
+VARIANTS, FRACTIONS = "variants", "fractions"
+OF_A_TASK = (VARIANTS, FRACTIONS)
 
 
 def chosen_settings(chosen: Mapping[str, Any], variants: Variants) -> dict[str, Any]:
