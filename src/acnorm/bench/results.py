@@ -193,6 +193,7 @@ class _Comparing:
         self.axis = axis.removeprefix("label_")
         self.rows = rows.assign(level=[self._name(value) for value in rows[axis]])
         self.done = self.rows[self.rows["state"] == "done"]
+        self.by_level = {name: found.set_index(_PLACE) for name, found in self.done.groupby("level")}
         self.metric = _metric_of(self.done, about.get("metric"))
         self.released = bool(rows["released_test"].iloc[0])
         self.ratio = float(rows["ratio"].mean())
@@ -226,7 +227,8 @@ class _Comparing:
 
     def _of(self, name: str) -> pd.DataFrame:
         """The finished runs of one level, by seed and fold."""
-        return self.done[self.done["level"] == name].set_index(_PLACE)
+        found = self.by_level.get(name)
+        return self.done[:0].set_index(_PLACE) if found is None else found
 
     def _values(self, name: str) -> pd.Series[float]:
         column = f"metric_{self.metric}"

@@ -44,14 +44,15 @@ acnorm compare.
         results = results_of(store)
     finally:
         store.close()
+    over = over_tasks(results)
     with replacing(folder / "results.csv") as draft:
         cells_table(results).to_csv(draft, index=False)
     with replacing(folder / "results.md") as draft:
-        draft.write_text(markdown(results), encoding="utf-8")
+        draft.write_text(markdown(results, over), encoding="utf-8")
     with replacing(folder / "results.tex") as draft:
-        draft.write_text(latex(results), encoding="utf-8")
+        draft.write_text(latex(results, over), encoding="utf-8")
     with replacing(folder / "report.html") as draft:
-        draft.write_text(render(results, folder.resolve().name), encoding="utf-8")
+        draft.write_text(render(results, over, folder.resolve().name), encoding="utf-8")
     return folder / "report.html"
 
 
@@ -73,29 +74,28 @@ def cells_table(results: Results) -> pd.DataFrame:
     return kept.rename(columns=lambda name: str(name).removeprefix("label_").removeprefix("metric_"))
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, over: OverTasks | None) -> str:
     """Return the comparisons as Markdown: all tables, then what can be concluded.
 
     Examples:
         >>> import pandas as pd
-        >>> markdown(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
+        >>> markdown(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
         ''
     """
-    over = over_tasks(results)
     tables = [as_markdown(table) for tables in tables_of(results, over).values() for table in tables]
     told = [*_sentences(results), *(over.sentences if over else ()), *([basis(results)] if results.blocks else [])]
     return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
 
 
-def latex(results: Results) -> str:
+def latex(results: Results, over: OverTasks | None) -> str:
     """Return the tables of a bench for LaTeX, each an environment of its own; they need the package booktabs.
 
     Examples:
         >>> import pandas as pd
-        >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
+        >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
         '% needs: \\\\usepackage{booktabs}\\n'
     """
-    tables = [as_latex(table) for tables in tables_of(results, over_tasks(results)).values() for table in tables]
+    tables = [as_latex(table) for tables in tables_of(results, over).values() for table in tables]
     return "\n\n".join(["% needs: \\usepackage{booktabs}", *tables]) + "\n"
 
 
@@ -127,7 +127,7 @@ def basis(results: Results) -> str:
     return " ".join([*told, "p values are corrected by Holm over all comparisons."])
 
 
-def render(results: Results, name: str) -> str:
+def render(results: Results, over: OverTasks | None, name: str) -> str:
     """Return the page as text.
 
     Examples:
@@ -137,7 +137,6 @@ def render(results: Results, name: str) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     source = files("acnorm.report")
     template = environment.from_string(source.joinpath("bench.html").read_text(encoding="utf-8"))
-    over = over_tasks(results)
     pictures = {key: Markup(with_prefix(svg, key)) for key, svg in _pictures(results, over).items()}
     unfinished = results.counts.get("waiting", 0) + results.counts.get("running", 0)
     return template.render(
