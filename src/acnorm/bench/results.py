@@ -188,6 +188,7 @@ class _Comparing:
         self.axis = axis.removeprefix("label_")
         self.rows = rows.assign(level=[self._name(value) for value in rows[axis]])
         self.done = self.rows[self.rows["state"] == "done"]
+        self._runs: dict[str, pd.DataFrame] = {}
         self.metric = _metric_of(self.done, about.get("metric"))
         self.released = bool(rows["released_test"].iloc[0])
         self.ratio = float(rows["ratio"].mean())
@@ -219,7 +220,9 @@ class _Comparing:
 
     def _of(self, name: str) -> pd.DataFrame:
         """The finished runs of one level, by seed and fold."""
-        return self.done[self.done["level"] == name].set_index(_PLACE)
+        if name not in self._runs:
+            self._runs[name] = self.done[self.done["level"] == name].set_index(_PLACE)
+        return self._runs[name]
 
     def _values(self, name: str) -> pd.Series[float]:
         column = f"metric_{self.metric}"

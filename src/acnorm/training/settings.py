@@ -108,6 +108,7 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
         return hyphened(super().format_help())
 
 
+@functools.cache  # a grid of a thousand configurations asks for it as often
 def _parser() -> ArgumentParser:
     parser = _Parser(
         prog="acnorm finetune",
