@@ -121,6 +121,12 @@ def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, ca
         (["--fractions", "0", "1"], "acnorm compare: fractions is [0.0, 1.0], must be numbers above 0, at most 1."),
         (["--jobs", "0"], "--jobs is 0, must be 1 or more."),
         (["--threads", "0"], "--threads is 0, must be 1 or more."),
+        (["--engine", "slurm"], "--engine: invalid choice: 'slurm' (choose from "),
+        (["--address", "auto"], "--address: is for --engine ray; give that too, or leave it out."),
+        (["--gpus-per-cell", "1"], "--gpus-per-cell: is for --engine ray; give that too, or leave it out."),
+        (["--engine", "ray", "--gpus-per-cell", "1.5"], "--gpus-per-cell is 1.5, must be 0, a fraction of 1, or a whole number."),
+        (["--engine", "ray", "--jobs", "0"], "--jobs is 0, must be 1 or more."),
+        (["--engine", "ray", "--threads", "0"], "--threads is 0, must be 1 or more."),
         (["--weights", "no.pth"], "--weights no.pth: no such file; give a checkpoint, or leave it out for random weights."),
     ],
 )  # fmt: skip

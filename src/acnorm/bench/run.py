@@ -43,7 +43,7 @@ def run_bench(
         jobs: cells at a time.
         threads: of each; the cores of the machine shared out where not given.
         command: that makes the bench again, for the report.
-        told: called after each change.
+        told: called after each change, and now and then between.
         launch: starts a cell; a process on this machine where not given.
         engine: gives another engine for the folder and its cells, such as ``RayCluster(…).open``, which then decides on
             jobs, threads and launch.
@@ -68,7 +68,14 @@ def run_bench(
         about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
         store.plan(cells, {**about, "command": command, "code": code_version()}, keep=bool(grid.only))
         told(store)
-        Runner(store, where.launch, jobs=where.jobs, told=lambda _: told(store), free=where.free).run()
+        Runner(
+            store,
+            where.launch,
+            jobs=where.jobs,
+            told=lambda _: told(store),
+            free=where.free,
+            idle=lambda: told(store),
+        ).run()
     return store
 
 
