@@ -71,8 +71,11 @@ def test_intervals_are_those_of_every_draw():
     found = over_targets(values)
     assert found.mean == pytest.approx(0.4)
     low, high = np.percentile(means, (2.5, 97.5))
-    assert (found.low, found.high) == (pytest.approx(low, abs=0.05), pytest.approx(high, abs=0.05))
-    assert found == over_targets(values)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    many = list(np.linspace(0, 1, 12) ** 2)
+    found, deviation = over_targets(many), np.std(many) / np.sqrt(12)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * deviation, rel=0.1)
+    assert found == over_targets(many) != over_targets(many, seed=1)
 
 
 def test_undefined_targets_are_left_out_of_the_mean():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from acnorm.ranking.agreement import regret, weighted_tau
 
 Table = Mapping[str, Mapping[str, float]]  # of results, by target and candidate; more is better
 RESAMPLES = 4000
+EXACT = 5  # targets, up to which all draws are counted
 LEAST = 3  # candidates, below which an order says nothing
 _NAN = float("nan")
 
@@ -50,7 +52,7 @@ def judged(results: Mapping[str, float], scores: Mapping[str, float | None]) -> 
 
     Examples:
         >>> judged({"a": 0.75, "b": 1.0, "c": 0.5}, {"a": 3.0, "b": 2.0, "c": 1.0})
-        Judged(tau=0.4545454545454546, spearman=0.5, regret=0.25, hit=0.0, scored=3, candidates=3)
+        Judged(tau=0.18181818181818177, spearman=0.5, regret=0.25, hit=0.0, scored=3, candidates=3)
     """  # noqa: E501
     found = {name: float(value) for name in results if (value := scores.get(name)) is not None}
     truth, given = [results[name] for name in found], list(found.values())
@@ -123,12 +125,12 @@ class Estimate:
 def over_targets(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """Return the mean of those that are defined, with the interval of the bootstrap over targets.
 
-    Two sets of values of the same targets are drawn alike, so that differences are paired. Of fewer than three targets
-    there is no interval.
+    Up to five targets every draw that there is counts once. Two sets of values of the same targets are drawn alike, so
+    that differences are paired. Of fewer than three targets there is no interval.
 
     Args:
         values: one a target, NaN where not defined.
-        resamples: of the targets, with replacement.
+        resamples: draws of more than five targets, with replacement.
         seed: of the draws.
 
     Examples:
@@ -149,7 +151,12 @@ def over_targets(values: Sequence[float], *, resamples: int = RESAMPLES, seed: i
 
 def _means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """Means of the defined values of each draw; draws without one are left out."""
-    drawn = values[np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))]
+    count = len(values)
+    if count <= EXACT:
+        rows = np.array(list(product(range(count), repeat=count)))
+    else:
+        rows = np.random.default_rng(seed).integers(count, size=(resamples, count))
+    drawn = values[rows]
     defined = ~np.isnan(drawn)
     counts = defined.sum(axis=1)
     totals = np.where(defined, drawn, 0.0).sum(axis=1)
