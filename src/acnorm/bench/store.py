@@ -150,7 +150,7 @@ class Store:
                 settings[name] = str(Path(settings[name]).absolute())
         text, file = (
             yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True),
-            self._config_file(address),
+            self.config_file(address),
         )
         if not file.is_file():
             file.write_text(text, encoding="utf-8")  # nobody reads it before the cell is in the table
@@ -158,7 +158,8 @@ class Store:
             with replacing(file) as draft:
                 draft.write_text(text, encoding="utf-8")
 
-    def _config_file(self, address: str) -> Path:
+    def config_file(self, address: str) -> Path:
+        """The settings of a cell."""
         return self.folder / "configs" / f"{address[:16]}.yaml"
 
     def claim(self, owner: str, alive: Callable[[str], bool]) -> Job | None:
@@ -181,7 +182,7 @@ class Store:
                 database.execute(
                     "UPDATE cells SET state = 'running', owner = ?, process = NULL WHERE address = ?", (owner, address)
                 )
-                files = self._config_file(address), self.run_folder(address), self.log_file(address)
+                files = self.config_file(address), self.run_folder(address), self.log_file(address)
                 return Job(address, *files, again=attempts > 0)
         return None
 
