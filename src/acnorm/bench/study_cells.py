@@ -97,21 +97,22 @@ def read_truths(store: Store) -> tuple[Truth, ...]:
     if done.empty:
         raise UserError("no cell of the bench has finished; wait for acnorm bench, or run it again.")
     configs = {address: _config(store, address) for address in done["address"].unique()}
-    sources = _sources(list(configs.values()))
-    if len(sources) < 2:
+    axes = _candidate_axes(done, configs)
+    candidates = _named(done, axes)
+    if len(set(candidates)) < 2:
         raise UserError("the finished cells have one candidate; a study needs weights (or model) as an axis.")
     done = done.assign(
-        candidate=[sources[_key(configs[address])].name for address in done["address"]],
+        candidate=candidates,
         target=_joined(table, done, OF_DATA, [Path(configs[name].data).stem for name in done["address"]]),
         truth=_joined(
             table,
             done,
-            [name for name in _axes(table) if name not in (*OF_DATA, *_CANDIDATE, *_PLACE)],
+            [name for name in _axes(table) if name not in (*OF_DATA, *axes, *_CANDIDATE, *_PLACE)],
             [configs[name].method for name in done["address"]],
         ),
     )
     metrics = {str(target): metric_of(rows, asked) for target, rows in done.groupby("target", sort=False)}
-    return tuple(_truth(str(name), rows, metrics, configs, sources) for name, rows in done.groupby("truth", sort=False))
+    return tuple(_truth(str(name), rows, metrics, configs) for name, rows in done.groupby("truth", sort=False))
 
 
 def _config(store: Store, address: str) -> FinetuneConfig:
@@ -121,24 +122,37 @@ def _config(store: Store, address: str) -> FinetuneConfig:
     return FinetuneConfig(**{name: value for name, value in given.items() if name in names})
 
 
-def _key(config: FinetuneConfig) -> tuple[str, str | None]:
-    return config.model, config.weights
+def _candidate_axes(rows: pd.DataFrame, configs: Mapping[str, FinetuneConfig]) -> list[str]:
+    """The axes whose values are candidates: weights and model, or others (of variants) that alone decide these."""
+    varied = [name for name in _axes(rows) if rows[f"label_{name}"].map(str).nunique() > 1]
+    named = [name for name in varied if name in _CANDIDATE]
+    if named:
+        return named
+    keys = pd.Series([(configs[name].model, configs[name].weights) for name in rows["address"]], index=rows.index)
+    others = [name for name in varied if name not in (*OF_DATA, *_PLACE)]
+    return [
+        name
+        for name in others
+        if keys.nunique() > 1 and (keys.groupby(rows[f"label_{name}"].map(str)).nunique() == 1).all()
+    ]
 
 
-def _sources(configs: Sequence[FinetuneConfig]) -> dict[tuple[str, str | None], Source]:
-    """Candidates with names as short as tell them apart."""
-    keys = list(dict.fromkeys(_key(config) for config in configs))
-    several = len({model for model, _ in keys}) > 1
+def _named(rows: pd.DataFrame, axes: Sequence[str]) -> list[str]:
+    """Names of the candidates, as short as tell them apart."""
+    values = [tuple(_plain(row[f"label_{name}"]) for name in axes) for _, row in rows.iterrows()]
     for parts in (1, 2, 3, 99):
-        names = [_name(model if several else "", weights, parts) for model, weights in keys]
-        if len(set(names)) == len(names):
+        names = {value: ", ".join(_short(part, parts) for part in value) for value in dict.fromkeys(values)}
+        if len(set(names.values())) == len(names):
             break
-    return {key: Source(name, *key) for key, name in zip(keys, names, strict=True)}
+    return [names[value] for value in values]
 
 
-def _name(model: str, weights: str | None, parts: int) -> str:
-    file = RANDOM if weights is None else "/".join([*Path(weights).parts[-parts:-1], Path(weights).stem])
-    return f"{model}: {file}" if model else file
+def _short(value: Any, parts: int) -> str:
+    """Random weights, the name of a file without its suffix, or the value as it is."""
+    if value is None:
+        return RANDOM
+    path = Path(str(value))
+    return "/".join([*path.parts[-parts:-1], path.stem]) if path.suffix else str(value)
 
 
 def _axes(table: pd.DataFrame) -> list[str]:
@@ -163,7 +177,6 @@ def _truth(
     rows: pd.DataFrame,
     metrics: Mapping[str, str],
     configs: Mapping[str, FinetuneConfig],
-    sources: Mapping[tuple[str, str | None], Source],
 ) -> Truth:
     results: dict[str, dict[str, float]] = {}
     deviations: dict[str, dict[str, float]] = {}
@@ -183,7 +196,8 @@ def _truth(
             config = configs[row["address"]]
             asked = scorings.setdefault((key, row["candidate"]), [])
             if str(config.splits) not in [one.splits for one in asked]:
-                asked.append(Scoring(key, sources[_key(config)], str(config.splits), config))
+                source = Source(row["candidate"], config.model, config.weights)
+                asked.append(Scoring(key, source, str(config.splits), config))
     shown = {target: metrics[target] for target in results}
     return Truth(name, shown, results, deviations, runs, scorings, tuple(uneven))
 

@@ -11,7 +11,6 @@ from acnorm.bench.study_cells import Truth
 from acnorm.bench.study_scores import PROBED, Asked, Scored
 from acnorm.ranking.measures import LABEL_MAP_MEASURES, MEASURES, Measure
 from acnorm.ranking.placing import incomparable
-from acnorm.ranking.result import RANDOM
 from acnorm.ranking.trajectory import Reading
 
 Key = tuple[str, str, str]  # target, candidate, splits
@@ -101,7 +100,7 @@ class Means:
         if defined:
             return float(np.mean(defined))
         reason = next((text for text in reasons if text), None)
-        if reason is not None and key[1] != RANDOM:
+        if reason is not None and self.truth.scorings[key][0].source.weights is not None:
             self.reasons.setdefault(name, f"none for {key[1]} on {key[0]}: {reason}")
         return None
 

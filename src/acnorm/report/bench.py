@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from acnorm._version import __version__
 from acnorm.bench.results import Block, Level, Results, results_of
 from acnorm.bench.statistics import Difference
 from acnorm.bench.store import Store
 from acnorm.data.atomic import replacing
 from acnorm.report import bench_figures, summary
 from acnorm.report.drawing import with_prefix
+from acnorm.report.page import page
 
 
 def write_bench_report(folder: Path) -> Path:
@@ -179,25 +177,21 @@ def render(results: Results, name: str) -> str:
         >>> render.__name__
         'render'
     """
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters |= {"metric_name": summary.metric_name, "p_value": p_value}
-    source = files("acnorm.report")
-    template = environment.from_string(source.joinpath("bench.html").read_text(encoding="utf-8"))
     pictures = {key: Markup(with_prefix(svg, key)) for key, svg in _pictures(results).items()}
     unfinished = results.counts.get("waiting", 0) + results.counts.get("running", 0)
-    return template.render(
-        style=Markup(source.joinpath("style.css").read_text(encoding="utf-8")),
+    return page(
+        "bench.html",
         name=name,
         results=results,
         record=len(results.blocks) > 1,
         sentences=[item.sentence for block in results.blocks for item in block.comparisons],
-        cautions=_cautions(results, unfinished),
+        lines=_cautions(results, unfinished),
         pictures=pictures,
         basis=basis(results),
         amount=amount,
         seconds=seconds,
         memory=memory,
-        version=__version__,
+        p_value=p_value,
     )
 
 
