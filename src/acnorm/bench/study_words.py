@@ -112,7 +112,7 @@ def basis(study: Study) -> str:
     """
     told = [
         "Scores are of the training cases of the runs that they are compared with, a mean over their divisions into "
-        "splits. Weighted τ is Vigna's, 1 for the same order and −1 for the reverse, over the candidates that have both "
+        "splits. Weighted τ is Vigna's, 1 for the same order and −1 for the reverse, of the candidates that have both "
         "a score and a result; regret is the best candidate's result less that of the picked one, and a hit is to have "
         "picked the best. Intervals are 95 % of the bootstrap over targets; of several measures the best looks better "
         "than it is.",

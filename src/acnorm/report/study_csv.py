@@ -29,7 +29,7 @@ def cells_table(study: Study) -> pd.DataFrame:
                 row = rows.setdefault((target, name), {"target": target, "candidate": name})
                 row |= {"model": source.model, "weights": source.weights, "metric": truth.metrics[target]}
                 row |= dict(zip(_of(truth.name), (mean, deviations[name], runs[name]), strict=True))
-    results = [column for item in study.judgements for column in _of(item.truth.name)]
+    given = [column for item in study.judgements for column in _of(item.truth.name)]
     for measure in dict.fromkeys(name for item in study.judgements for name in item.scores):
         by_truth = {item.truth.name: item.scores[measure] for item in study.judgements if measure in item.scores}
         alike = _alike(by_truth)
@@ -42,7 +42,7 @@ def cells_table(study: Study) -> pd.DataFrame:
     table = pd.DataFrame(list(rows.values()))
     if table.empty:
         return table
-    first = ["target", "candidate", "model", "weights", "metric", *results]
+    first = ["target", "candidate", "model", "weights", "metric", *given]
     counts = {f"{item.truth.name} runs": "Int64" for item in study.judgements}
     return table[[*first, *(name for name in table.columns if name not in first)]].astype(counts)
 
