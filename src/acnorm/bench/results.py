@@ -194,7 +194,7 @@ class _Comparing:
         self.rows = rows.assign(level=[self._name(value) for value in rows[axis]])
         self.done = self.rows[self.rows["state"] == "done"]
         self.by_level = {name: found.set_index(_PLACE) for name, found in self.done.groupby("level")}
-        self.metric = _metric_of(self.done, about.get("metric"))
+        self.metric = metric_of(self.done, about.get("metric"))
         self.released = bool(rows["released_test"].iloc[0])
         self.ratio = float(rows["ratio"].mean())
         self.baseline = name_of(self.axis, about["baseline"])
@@ -314,8 +314,20 @@ def _draw() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def _metric_of(done: pd.DataFrame, asked: str | None) -> str:
-    """The metric that was asked for, or what the runs choose their epoch by, as the test split has it."""
+def metric_of(done: pd.DataFrame, asked: str | None) -> str:
+    """Return the metric that was asked for, or what the runs choose their epoch by, as the test split has it.
+
+    Args:
+        done: finished rows of ``Store.table``.
+        asked: metric that was asked for.
+
+    Raises:
+        UserError: it has no better end, or is not measured.
+
+    Examples:
+        >>> metric_of(pd.DataFrame({"monitor": ["val_dice"], "metric_dice": [0.8]}), None)
+        'dice'
+    """
     known = [name.removeprefix("metric_") for name in done.columns if name.startswith("metric_")]
     measured = [name for name in known if len(done) and done[f"metric_{name}"].notna().any()]
     if not measured:

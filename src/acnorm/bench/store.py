@@ -167,7 +167,7 @@ class Store:
         own = {"splits": str(splits), "out": str(self.run_folder(address))}
         text, file = (
             yaml.dump(own, Dumper=_DUMPER, allow_unicode=True) + _settings_text(cell.config, Path.cwd()),
-            self._config_file(address),
+            self.config_file(address),
         )
         if not file.is_file():
             file.write_text(text, encoding="utf-8")  # nobody reads it before the cell is in the table
@@ -175,7 +175,8 @@ class Store:
             with replacing(file) as draft:
                 draft.write_text(text, encoding="utf-8")
 
-    def _config_file(self, address: str) -> Path:
+    def config_file(self, address: str) -> Path:
+        """The settings of a cell."""
         return self.folder / "configs" / f"{address[:16]}.yaml"
 
     def claim(self, owner: str, alive: Callable[[str], bool]) -> Job | None:
@@ -196,7 +197,7 @@ class Store:
                     (owner, address, attempts, *seen),
                 )
                 if taken.rowcount:
-                    files = self._config_file(address), self.run_folder(address), self.log_file(address)
+                    files = self.config_file(address), self.run_folder(address), self.log_file(address)
                     return Job(address, *files, again=attempts > 0)
         return None
 

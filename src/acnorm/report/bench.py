@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from acnorm._version import __version__
 from acnorm.bench.over_tasks import OverTasks, over_tasks
 from acnorm.bench.results import Block, Results, results_of
 from acnorm.bench.store import Store
@@ -18,6 +15,7 @@ from acnorm.report import bench_figures
 from acnorm.report.bench_tables import memory, seconds, tables_of
 from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
+from acnorm.report.page import page
 from acnorm.report.tables import as_html, as_latex, as_markdown
 
 HASH_DIGITS = 16  # as in the names of the run folders
@@ -134,18 +132,15 @@ def render(results: Results, over: OverTasks | None, name: str) -> str:
         >>> render.__name__
         'render'
     """
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    source = files("acnorm.report")
-    template = environment.from_string(source.joinpath("bench.html").read_text(encoding="utf-8"))
     pictures = {key: Markup(with_prefix(svg, key)) for key, svg in _pictures(results, over).items()}
     unfinished = results.counts.get("waiting", 0) + results.counts.get("running", 0)
-    return template.render(
-        style=Markup(source.joinpath("style.css").read_text(encoding="utf-8")),
+    return page(
+        "bench.html",
         name=name,
         results=results,
         over=over,
         sentences=_sentences(results),
-        cautions=_cautions(results, unfinished),
+        lines=_cautions(results, unfinished),
         pictures=pictures,
         basis=basis(results),
         tables={
@@ -153,7 +148,6 @@ def render(results: Results, over: OverTasks | None, name: str) -> str:
         },
         seconds=seconds,
         memory=memory,
-        version=__version__,
     )
 
 
