@@ -64,9 +64,11 @@ def movement_of(run: InspectedRun) -> Found:
         return Found(missing=(f"{run.name}: its affine at the start is not known ({str(error).rstrip('.')}).",))
     after = affine_after(run)
     names = [name for name in after if name in before]
-    pairs = [{name: torch.stack([before[name][part], after[name][part]]) for name in names} for part in (0, 1)]
+    weights, biases = (
+        {name: torch.stack([before[name][part], after[name][part]]) for name in names} for part in (0, 1)
+    )
     epoch = int(run.folder.read_json("metrics.json")["best_epoch"]) + 1
-    return Found(movement(*pairs, (0, epoch), eps=run.eps), missing=(told,))
+    return Found(movement(weights, biases, (0, epoch), eps=run.eps), missing=(told,))
 
 
 def _started(run: InspectedRun) -> dict[str, Affine]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from acnorm.training.prepare import load_weights, prepare_data
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import AnyPreprocessing, ShippedModel, load_shipped
 
+logger = logging.getLogger("acnorm")
 PLACES = 16  # of each image: where an activation is looked at
 BATCH = 64
 
@@ -112,7 +114,12 @@ def _data(config: FinetuneConfig, run: RunFolder) -> Any:
     if not Path(config.data).exists():
         raise UserError(f"{config.data}: is not there any more")
     plain = replace(config, augment="none")
-    return prepare_data(plain, run.splits if run.splits.is_file() else None, kind_of(plain))
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # finetune has told what is to be told of the data
+    try:
+        return prepare_data(plain, run.splits if run.splits.is_file() else None, kind_of(plain))
+    finally:
+        logger.setLevel(level)
 
 
 def _spread(cases: Sequence[Case], count: int) -> tuple[Case, ...]:

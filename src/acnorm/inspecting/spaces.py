@@ -112,14 +112,14 @@ def scores_of(
     """
     rows: list[dict[str, Any]] = []
     missing: list[str] = []
-    for method in dict.fromkeys(run.config.method for run in runs):
+    for method in dict.fromkeys(run.config.method for run in runs) if vectors else ():
         chosen = [at for at, run in enumerate(runs) if run.config.method == method]
         domains = [runs[at].domain for at in chosen]
         for space, values in vectors.items():
             try:
                 found = separability(values[chosen], domains, most=most)
             except TooFew as reason:
-                missing.append(f"Runs with {method} are not told apart by {SPACES[space]}: {reason}.")
+                missing.append(f"The domains of the runs with {method} are not told apart: {reason}.")
                 continue
             about = {"method": method, "space": space, "runs": len(chosen), "domains": len(set(domains))}
             count = {"dimensions": found.dimensions, "arrangements": found.arrangements, "exact": found.exact}
