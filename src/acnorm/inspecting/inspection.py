@@ -114,7 +114,7 @@ def inspect_runs(
         runs=summary,
         movement=movement,
         separability=scores,
-        places=places_of(vectors, read).merge(summary[list(ABOUT)], on="run") if vectors else pd.DataFrame(),
+        places=places_of(vectors, read),
         alignment=alignment,
         partners=partners,
         differences=differences(read, summary),

@@ -140,11 +140,11 @@ def prepared(cases: Sequence[Case], preprocessing: AnyPreprocessing) -> Float[Te
     if isinstance(preprocessing, IntensityPreprocessing):
         raise UserError("it takes label maps")
     dataset = CaseDataset(cases, preprocessing)
-    try:
-        images = torch.stack([dataset[0, index]["image"] for index in range(len(dataset))])
-    except RuntimeError:
-        raise UserError("its images are of another kind than those of the other runs") from None
-    return images.flatten(0, 1) if preprocessing.slices is not None else images
+    images = torch.stack([dataset[0, index]["image"] for index in range(len(dataset))])
+    images = images.flatten(0, 1) if preprocessing.slices is not None else images
+    if images.shape[1:] != preprocessing.shape:
+        raise UserError("its images are of another kind than those of the other runs")
+    return images
 
 
 @torch.no_grad()

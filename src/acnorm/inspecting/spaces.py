@@ -148,7 +148,7 @@ def places_of(vectors: Mapping[str, Vectors], runs: Sequence[InspectedRun]) -> p
             continue
         pca = PCA(2, svd_solver="full").fit(scaled)
         places = pca.transform(scaled)
-        about = {"space": space, "run": [run.name for run in runs], "x": places[:, 0], "y": places[:, 1]}
+        about = [{"space": space, "run": run.name, "domain": run.domain, "method": run.config.method} for run in runs]
         shares = dict(zip(("x_share", "y_share"), pca.explained_variance_ratio_, strict=True))
-        parts.append(pd.DataFrame(about | shares))
+        parts.append(pd.DataFrame(about).assign(x=places[:, 0], y=places[:, 1], **shares))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
