@@ -29,7 +29,7 @@ def inspection(layers: tuple[str, ...] = LAYERS, domains: tuple[str, ...] = ("ey
             **size,
             "epoch": epoch,
             "ratio": epoch / 5,
-            "ratio_median": epoch / 10,
+            "ratio_median": epoch * draw.uniform(),
             "weight": 0.1,
             "bias": 0.2,
         }

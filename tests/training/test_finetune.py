@@ -31,7 +31,7 @@ from tiny_runs import config, equal, eyes, settings, weights_of
 
 COMMON = {
     *("config.yaml", "log.txt", "metrics.csv", "metrics.json", "per_case.csv", "splits.json", "data.json"),
-    *("load_report.json", "examples.json", "examples", "checkpoints", "model"),
+    *("load_report.json", "examples.json", "examples", "checkpoints", "model", "affine.safetensors"),
 }
 
 

@@ -70,7 +70,7 @@ def inspect(
         >>> settings = {"data": eyes, "model": "cifar/resnet20", "method": "vanilla", "epochs": 1}
         >>> run = run_finetune(config_from_settings({**settings, "out": folder / "run"})).path
         >>> found = inspect(run, folder / "inspect", images=4)
-        >>> found.movement["epoch"].max(), found.missing[-1].endswith("random weights, not with a checkpoint.")
+        >>> int(found.movement["epoch"].max()), found.missing[-1].endswith("random weights, not with a checkpoint.")
         (1, True)
     """
     chosen = [runs] if isinstance(runs, str | Path) else list(runs)

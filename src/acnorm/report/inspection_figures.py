@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,9 @@ def movement_maps(movement: pd.DataFrame) -> Figure:
         >>> movement_maps(pd.DataFrame([{**row, "epoch": epoch, "ratio_median": 0.1 * epoch} for epoch in (0, 1)]))[:4]
         '<svg'
     """
-    groups = list(movement.groupby(["method", "domain"], sort=False))[:PANELS]
+    methods, domains = (list(dict.fromkeys(movement[name])) for name in ("method", "domain"))
+    found = dict(list(movement.groupby(["method", "domain"], sort=False)))
+    groups = [(key, found[key]) for key in product(methods, domains) if key in found][:PANELS]
     columns = min(len(groups), max(1, movement["domain"].nunique()), 4)
     rows = -(-len(groups) // columns)
     layers = movement["layer"].nunique()
