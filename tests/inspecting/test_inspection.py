@@ -7,15 +7,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 
 from acnorm.core.correlation import affine_ratio
 from acnorm.errors import UserError
-from acnorm.inspecting.folders import affine_after, read_runs
 from acnorm.inspecting.inspection import Inspection, inspect_runs
-from acnorm.inspecting.spaces import SPACES, places_of, vectors_of
+from acnorm.inspecting.spaces import SPACES
 from acnorm.training.affine_record import read_trajectory
 from tiny_runs import NETWORK
 
@@ -42,33 +39,10 @@ def test_domains_are_told_apart_in_every_space(found: Inspection):
     assert list(dict.fromkeys(scores["space"])) == list(SPACES)
     assert (scores[["runs", "domains", "arrangements"]] == [4, 2, 6]).all(axis=None)
     assert scores["p"].between(1 / 3, 1).all()
+    assert len(found.places) == 4 * 5
     assert found.missing == (
         "The domains of the runs with acnorm are not told apart: all runs are of one domain, near.",
     )
-
-
-def test_vectors_are_of_the_affine_before_folding(runs: dict[str, Path]):
-    read = read_runs(list(runs.values()), model=NETWORK)
-    vectors, left_out = vectors_of(read, {"near": None, "far": None})
-    expected = torch.cat([affine_ratio(*affine) for affine in affine_after(read[2]).values()]).double()
-    assert np.allclose(vectors["ratio"][2], expected)
-    assert vectors["affine"].shape == (5, 2 * 14)
-    assert left_out == [
-        "Features of the same images are left out: domain near has no images with classes that can be read.",
-        "Features of each run's own images are left out: domain near has no images with classes that can be read.",
-    ]
-
-
-def test_principal_components_keep_the_distances_they_can(found: Inspection, runs: dict[str, Path]):
-    values = np.random.default_rng(0).normal(size=(5, 2))
-    read = read_runs(list(runs.values()), model=NETWORK)
-    places = places_of({"ratio": values, "same": np.ones((5, 2))}, read)
-    scaled = (values - values.mean(0)) / values.std(0)
-    got = places[["x", "y"]].to_numpy()
-    assert np.allclose(np.linalg.norm(got[0] - got[3]), np.linalg.norm(scaled[0] - scaled[3]))
-    assert np.isclose(places["x_share"][0] + places["y_share"][0], 1)
-    assert set(places["space"]) == {"ratio"}
-    assert len(found.places) == 4 * 5
 
 
 def test_channels_are_matched_in_every_layer(found: Inspection):
@@ -77,19 +51,6 @@ def test_channels_are_matched_in_every_layer(found: Inspection):
     assert (found.alignment["own"] <= found.alignment["matched"] + 1e-12).all()
     assert len(found.partners) == 5
     assert found.partners["p"].between(1 / 20, 1).all()
-
-
-def test_a_run_that_learnt_next_to_nothing_stays_in_place(runs: dict[str, Path], tmp_path: Path):
-    from acnorm.training.finetune import run_finetune
-    from tiny_runs import config
-
-    folder = runs["near vanilla 0"].parent
-    settings = {"data": folder / "near.npz", "weights": folder / "weights.pth", "out": tmp_path / "run"}
-    run_finetune(config(folder, learning_rate=1e-9, norm_statistics="frozen", epochs=1, bootstrap=2, **settings))
-    found = inspect_runs([tmp_path / "run"], images=4, permutations=5, model=NETWORK)
-    assert (found.alignment[["best_is_own", "matched_is_own"]] == 1).all(axis=None)
-    assert np.allclose(found.alignment[["own", "matched"]], 1)
-    assert found.runs["ratio"].item() < 1e-6
 
 
 def test_pairs_differ_in_acnorm_alone(found: Inspection):
@@ -101,25 +62,6 @@ def test_pairs_differ_in_acnorm_alone(found: Inspection):
         expected = values.at["near-acnorm-0", quantity] - values.at["near-vanilla-0", quantity]
         assert np.isclose(table.at[quantity, "difference"], expected)
     assert table["low"].isna().all()
-
-
-def test_a_run_without_its_record_is_known_at_both_ends(runs: dict[str, Path], tmp_path: Path):
-    for method in ("vanilla", "acnorm"):
-        run = shutil.copytree(runs[f"near {method} 0"], tmp_path / method)
-        (run / "affine.safetensors").unlink()
-        bare = inspect_runs([run], images=4, permutations=5, model=NETWORK)
-        whole = inspect_runs([runs[f"near {method} 0"]], images=4, permutations=5, model=NETWORK)
-        best = int(json.loads((run / "metrics.json").read_text())["best_epoch"]) + 1
-        assert (
-            bare.missing[0]
-            == f"The domains of the runs with {method} are not told apart: all runs are of one domain, near."
-        )
-        assert (
-            bare.missing[1]
-            == f"{method}: holds no affine.safetensors, so its affine is known at the start and at the end alone."
-        )
-        kept = whole.movement[whole.movement["epoch"].isin([0, best])].drop(columns="run")
-        pd.testing.assert_frame_equal(kept.reset_index(drop=True), bare.movement.drop(columns="run"))
 
 
 def test_data_and_weights_that_are_gone_are_said_and_the_rest_goes_on(runs: dict[str, Path], tmp_path: Path):

@@ -91,7 +91,7 @@ def test_the_numbers_are_beside_the_page(tmp_path: Path, undrawn: None):
     assert {file.name for file in out.iterdir()} == {"inspect.html", "inspect.csv", "inspect.json"}
     content = json.loads((out / "inspect.json").read_text())
     assert content["command"] == "acnorm inspect a"
-    assert content["movement"][3] == {**found.movement.iloc[3].to_dict()}
+    assert content["movement"][3] == pytest.approx(found.movement.iloc[3].to_dict())
     long = pd.read_csv(out / "inspect.csv")
     chosen = long.query("run == 'eyes-vanilla-0' and layer == 'bn1' and epoch == 2 and quantity == 'ratio'")
     assert chosen["value"].item() == 0.4

@@ -267,9 +267,9 @@ def test_resuming_goes_on_from_the_last_checkpoint_and_a_new_run_from_none(
 ):
     starts = []
 
-    def watched(*arguments: object, resume_from: Path | None) -> object:
+    def watched(*arguments: object, resume_from: Path | None, **others: object) -> object:
         starts.append(resume_from)
-        return fit(*arguments, resume_from=resume_from)
+        return fit(*arguments, resume_from=resume_from, **others)
 
     monkeypatch.setattr(finetune, "fit", watched)
     run = run_finetune(config(folder, out=tmp_path / "run", epochs=1)).path
