@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,16 @@ from acnorm.training.run_folder import RunFolder
 
 
 def fit(
-    module: FinetuneModule, config: FinetuneConfig, run: RunFolder, *, resume_from: Path | None = None
+    module: FinetuneModule,
+    config: FinetuneConfig,
+    run: RunFolder,
+    *,
+    resume_from: Path | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> L.Trainer:
     """Train; leaves best.ckpt, last.ckpt and metrics.csv in the run folder.
+
+    ``callbacks`` are called before an epoch's checkpoint is written.
 
     Raises:
         UserError: devices, strategy or precision that Lightning does not accept here; a damaged checkpoint.
@@ -47,7 +54,7 @@ def fit(
         _check_whole(resume_from)
     interrupt = signal.getsignal(signal.SIGINT)
     with _quiet():
-        trainer = make_trainer(config, run, module.objective)
+        trainer = make_trainer(config, run, module.objective, callbacks)
         try:
             trainer.fit(module, ckpt_path=resume_from, weights_only=True)
         except torch.OutOfMemoryError:
@@ -212,7 +219,12 @@ _PARTS_OF_A_CHECKPOINT = {
 }
 
 
-def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | None = None) -> L.Trainer:
+def make_trainer(
+    config: FinetuneConfig,
+    run: RunFolder,
+    objective: Objective | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> L.Trainer:
     """Make the trainer of a run; nothing is written yet.
 
     Raises:
@@ -224,7 +236,7 @@ def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | 
     """
     try:
         with _quiet():
-            return _trainer(config, run, objective or ClassificationObjective())
+            return _trainer(config, run, objective or ClassificationObjective(), callbacks)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, ImportError) as error:
         told = " ".join(str(error).split())
         name = next((name for name, words in _WORDS.items() if re.search(words, told, re.IGNORECASE)), "accelerator")
@@ -249,8 +261,9 @@ _EXAMPLES = {
 }
 
 
-def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective) -> L.Trainer:
+def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective, first: Sequence[Callback]) -> L.Trainer:
     callbacks: list[Callback] = [
+        *first,
         History(run.history, objective.columns),
         FolderCheckpoint(run.checkpoints, "best", objective.monitor),
         FolderCheckpoint(run.checkpoints, "last"),  # after the best one, whose state is part of what it saves
