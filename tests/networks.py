@@ -10,8 +10,6 @@ from functools import cache
 from unittest.mock import patch
 
 import torch
-from monai.networks.nets import DenseNet121, FlexibleUNet, resnet, resnet18
-from monai.networks.nets.flexible_unet import FLEXUNET_BACKBONE
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -78,10 +76,25 @@ def _always() -> nn.Module:
 
 def _unet(spatial_dims: int) -> nn.Module:
     """A quarter as wide as MONAI's, which has no setting for it: in 3D the tests took a minute."""
+    from monai.networks.nets import FlexibleUNet, resnet
+    from monai.networks.nets.flexible_unet import FLEXUNET_BACKBONE
+
     backbones, widths = FLEXUNET_BACKBONE.register_dict, (16, 32, 64, 128)
     narrow = backbones["resnet10"] | {"feature_channel": (16, *widths)}
     with patch.object(resnet, "get_inplanes", lambda: list(widths)), patch.dict(backbones, resnet10=narrow):
         return FlexibleUNet(1, 2, "resnet10", decoder_channels=(16, 8, 4, 4, 4), spatial_dims=spatial_dims)
+
+
+def _resnet(spatial_dims: int) -> nn.Module:
+    from monai.networks.nets import resnet18  # MONAI takes seconds to import, which processes of their own may spare
+
+    return resnet18(spatial_dims=spatial_dims, n_input_channels=1, num_classes=3, widen_factor=0.25)
+
+
+def _densenet() -> nn.Module:
+    from monai.networks.nets import DenseNet121
+
+    return DenseNet121(2, 1, 3, init_features=16, growth_rate=8)
 
 
 @dataclass(frozen=True)
@@ -94,13 +107,9 @@ class Network:
 
 NETWORKS = {
     "toy": Network(ToyNet, (8, 1, 6, 6)),
-    "monai-resnet18-2d": Network(
-        lambda: resnet18(spatial_dims=2, n_input_channels=1, num_classes=3, widen_factor=0.25), (4, 1, 32, 32)
-    ),
-    "monai-resnet18-3d": Network(
-        lambda: resnet18(spatial_dims=3, n_input_channels=1, num_classes=3, widen_factor=0.25), (4, 1, 16, 16, 16)
-    ),
-    "monai-densenet121": Network(lambda: DenseNet121(2, 1, 3, init_features=16, growth_rate=8), (4, 1, 48, 48)),
+    "monai-resnet18-2d": Network(lambda: _resnet(2), (4, 1, 32, 32)),
+    "monai-resnet18-3d": Network(lambda: _resnet(3), (4, 1, 16, 16, 16)),
+    "monai-densenet121": Network(_densenet, (4, 1, 48, 48)),
     "flexible-unet-2d": Network(lambda: _unet(2), (4, 1, 64, 64)),
     "flexible-unet-3d": Network(lambda: _unet(3), (3, 1, 32, 32, 32)),
     "cifar-resnet20": Network(lambda: CifarResNet(20, num_classes=3), (4, 3, 16, 16)),

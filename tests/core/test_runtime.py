@@ -97,7 +97,8 @@ def test_compile_where_layers_need_no_gradient(frozen: list[str] | None, context
 
 
 @of_dynamo
-@in_both_forms
+@pytest.mark.usefixtures("_form")
+@pytest.mark.parametrize("_form", [pytest.param("dense", marks=pytest.mark.slow), "windowed"], indirect=True)
 def test_compile_with_inductor():
     if not shutil.which("g++") and not shutil.which("clang++"):
         pytest.skip("no C++ compiler was found, which torch.compile's inductor needs")
