@@ -26,7 +26,7 @@ from acnorm.training import pretext_objective, pretrain
 from acnorm.training.pretext_objective import PretrainModule
 from acnorm.training.pretrain_config import PretrainConfig, pretrain_config
 from acnorm.training.pretrain_data import pretext_data
-from tiny_runs import NETWORK, equal, eyes, weights_of
+from tiny_runs import NETWORK, draw_nothing, equal, eyes, weights_of
 
 FILES = {
     *(
@@ -87,7 +87,10 @@ def test_the_card_says_how_it_was_made_and_travels_with_the_weights(finished: Pa
     assert found.facts.sha256 == card["sha256"]
 
 
-def test_fine_tuning_and_ranking_take_the_checkpoint(home: Path, finished: Path, tmp_path: Path):
+def test_fine_tuning_and_ranking_take_the_checkpoint(
+    home: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    draw_nothing(monkeypatch)
     weights = finished / "model/encoder.safetensors"
     tuned = acnorm.finetune(
         data=home / "eyes.npz",
