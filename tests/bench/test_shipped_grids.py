@@ -114,4 +114,4 @@ def test_their_data_are_read(name: str, real_data: Path):
         cells = grid.cells()
     kinds = {cell.labels["task"]: cell.inputs.collection.task for cell in cells}
     label_maps = {task for task, kind in kinds.items() if kind == "segmentation"}
-    assert label_maps == {task for task in kinds if task.endswith("segmentation") or task == "vessels"}
+    assert label_maps == {task for task in kinds if task.endswith("segmentation") or task == "masks"}
