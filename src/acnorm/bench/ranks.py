@@ -42,9 +42,9 @@ def friedman(values: Values) -> Friedman | None:
     """Return Friedman's test of no difference between three or more methods; None where it says nothing.
 
     The chi-square is corrected for ties; it is too careful for few tasks, so that the p value is that of the F of Iman
-    and Davenport (Communications in Statistics 1980), with k - 1 and (k - 1)(N - 1) degrees of freedom, but no less than
-    the chance that all tasks agree. The test says nothing of fewer than three methods or tasks, and where all values of
-    every task are equal.
+    and Davenport (Communications in Statistics 1980), with k - 1 and (k - 1)(N - 1) degrees of freedom, but no less
+    than the chance that all tasks agree. The test says nothing of fewer than three methods or tasks, and where all
+    values of every task are equal.
 
     Examples:
         >>> friedman(np.array([[0.9, 0.8, 0.7], [0.7, 0.6, 0.5], [0.8, 0.9, 0.1], [0.6, 0.5, 0.4]]))
