@@ -50,7 +50,7 @@ acnorm compare.
     with replacing(folder / "results.tex") as draft:
         draft.write_text(latex(results, over), encoding="utf-8")
     with replacing(folder / "report.html") as draft:
-        draft.write_text(render(results, over, folder.resolve().name), encoding="utf-8")
+        draft.write_text(render(results, folder.resolve().name, over), encoding="utf-8")
     return folder / "report.html"
 
 
@@ -72,12 +72,12 @@ def cells_table(results: Results) -> pd.DataFrame:
     return kept.rename(columns=lambda name: str(name).removeprefix("label_").removeprefix("metric_"))
 
 
-def markdown(results: Results, over: OverTasks | None) -> str:
+def markdown(results: Results, over: OverTasks | None = None) -> str:
     """Return the comparisons as Markdown: all tables, then what can be concluded.
 
     Examples:
         >>> import pandas as pd
-        >>> markdown(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
+        >>> markdown(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
         ''
     """
     tables = [as_markdown(table) for tables in tables_of(results, over).values() for table in tables]
@@ -85,12 +85,12 @@ def markdown(results: Results, over: OverTasks | None) -> str:
     return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
 
 
-def latex(results: Results, over: OverTasks | None) -> str:
+def latex(results: Results, over: OverTasks | None = None) -> str:
     """Return the tables of a bench for LaTeX, each an environment of its own; they need the package booktabs.
 
     Examples:
         >>> import pandas as pd
-        >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
+        >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
         '% needs: \\\\usepackage{booktabs}\\n'
     """
     tables = [as_latex(table) for tables in tables_of(results, over).values() for table in tables]
@@ -125,7 +125,7 @@ def basis(results: Results) -> str:
     return " ".join([*told, "p values are corrected by Holm over all comparisons."])
 
 
-def render(results: Results, over: OverTasks | None, name: str) -> str:
+def render(results: Results, name: str, over: OverTasks | None = None) -> str:
     """Return the page as text.
 
     Examples:
