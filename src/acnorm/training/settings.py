@@ -108,6 +108,7 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
         return hyphened(super().format_help())
 
 
+@functools.cache  # to build it takes longer than to parse
 def _parser() -> ArgumentParser:
     parser = _Parser(
         prog="acnorm finetune",
