@@ -177,7 +177,7 @@ def test_two_workers_give_the_same_run(home: Path, finished: Path, tmp_path: Pat
     assert equal(weights_of(finished), weights_of(other))
 
 
-@pytest.mark.parametrize("method", ["genesis", "supervised", "simclr"])
+@pytest.mark.parametrize("method", ["genesis", "supervised", pytest.param("simclr", marks=pytest.mark.slow)])
 def test_patches_of_label_maps_in_3d(home: Path, tmp_path: Path, method: str):
     changes = {"data": home / "cardiac", "model": "monai/resnet10", "patch_size": 16, "patches_per_case": 1}
     run = acnorm.pretrain(**settings(home, tmp_path / "run", method=method, **changes, epochs=1, batch_size=4)).path
