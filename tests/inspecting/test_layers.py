@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from acnorm.data.segmentation_phantoms import segmentation_phantoms
 from acnorm.inspecting.inspection import inspect_runs
 from acnorm.training.finetune import run_finetune
-from tiny_runs import NETWORK, config
+from tiny_runs import NETWORK, checkpoint, config
 
 
 def test_a_run_that_learnt_next_to_nothing_stays_in_place(runs: dict[str, Path], tmp_path: Path):
@@ -41,3 +42,17 @@ def test_a_run_without_its_record_is_known_at_both_ends(runs: dict[str, Path], t
         )
         kept = whole.movement[whole.movement["epoch"].isin([0, best])].drop(columns="run")
         pd.testing.assert_frame_equal(kept.reset_index(drop=True), bare.movement.drop(columns="run"))
+
+
+def test_of_label_maps_patches_are_looked_at_and_the_decoder_is_not_matched(tmp_path: Path):
+    data = segmentation_phantoms(tmp_path / "vessels", task="vessel", domain="target", cases=6, size=24, seed=0)
+    weights = checkpoint(tmp_path / "weights.pth", "cifar/resnet20")
+    settings = {"data": data, "model": "cifar/resnet20", "weights": weights, "patch_size": 16, "patches_per_case": 1}
+    run = run_finetune(config(tmp_path, epochs=1, bootstrap=2, **settings)).path
+    found = inspect_runs([run], images=3, permutations=5)
+    assert found.missing[0] == (
+        "Features of the same images are left out: domain vessels has no images with classes that can be read."
+    )
+    assert len(found.alignment) == 19
+    assert found.movement["layer"].nunique() > 19
+    assert found.alignment["matched_is_own"].mean() > 0.9
