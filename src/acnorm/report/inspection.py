@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from acnorm._version import __version__
@@ -19,6 +17,7 @@ from acnorm.inspecting.spaces import SPACES, STATISTICS
 from acnorm.report import inspection_figures as figures
 from acnorm.report.bench_tables import p_value
 from acnorm.report.drawing import with_prefix
+from acnorm.report.page import page
 
 PAGE, TABLE, NUMBERS = "inspect.html", "inspect.csv", "inspect.json"
 QUANTITIES = {
@@ -120,14 +119,10 @@ def render(found: Inspection, *, command: str, images: int) -> str:
         >>> render.__name__
         'render'
     """
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters["p_value"] = p_value
-    source = files("acnorm.report")
-    template = environment.from_string(source.joinpath("inspection.html").read_text(encoding="utf-8"))
     content = found.to_dict()
-    return template.render(
-        style=Markup(source.joinpath("style.css").read_text(encoding="utf-8")),
-        title=_title(found),
+    return page(
+        "inspection.html",
+        name=_title(found),
         sentences=sentences(found),
         missing=found.missing,
         pictures={key: Markup(with_prefix(svg, key)) if svg else None for key, svg in _pictures(found).items()},
@@ -139,7 +134,7 @@ def render(found: Inspection, *, command: str, images: int) -> str:
         runs=[_all_columns(row) for row in content["runs"]],
         differences=[{**row, "words": QUANTITIES[row["quantity"]]} for row in content["differences"]],
         command=command,
-        version=__version__,
+        p_value=p_value,
     )
 
 
