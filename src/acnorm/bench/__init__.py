@@ -5,6 +5,8 @@ folds       repeated divisions into train, validation and test, and shares of th
 cells       one run of a grid, addressed by what decides its result
 store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
+compare     the grid of acnorm compare
+search      the settings of every run, looked for on its validation cases
 runner      the cells as processes on this machine
 results     the metrics of the finished cells, compared
 """

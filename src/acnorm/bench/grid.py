@@ -11,6 +11,7 @@ fractions: [0.1, 1.0]                                         # of the training 
 compare: method                                               # the axis whose values are compared
 baseline: vanilla
 metric: macro_auc
+search: 10                                                    # optional: trials of settings, for every run
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ import yaml
 
 from acnorm.bench.cells import Cell, Inputs, read_inputs
 from acnorm.bench.folds import Division, divisions, with_fraction
+from acnorm.bench.search import space_of
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.settings import config_from_settings
 
-KEYS = ("base", "axes", "tasks", "exclude", "seeds", "folds", "fractions", "compare", "baseline", "metric")
+KEYS = ("base", "axes", "tasks", "exclude", "seeds", "folds", "fractions", "compare", "baseline", "metric", "search")
 MADE_HERE = {
     "out": "cells lie in --out",
     "seed": "give seeds",
@@ -55,6 +57,7 @@ class Grid:
         compare: the axis whose values are compared.
         baseline: the value of it that the others are compared with; the first where not given.
         metric: of the test split; where not given, what the runs choose their epoch by.
+        search: trials of the settings of every run, judged on its validation cases; none where not given.
         source: what messages name.
 
     Raises:
@@ -80,6 +83,7 @@ class Grid:
     compare: str = ""
     baseline: Any = None
     metric: str | None = None
+    search: int | None = None
     source: str = "grid"
     random_baseline: bool = False  # the baseline is None on purpose, which stands for random weights
 
@@ -105,6 +109,8 @@ class Grid:
             raise self._wrong(f"fractions is {list(self.fractions)}, must be numbers above 0, at most 1")
         if len(set(self.fractions)) < len(self.fractions):
             raise self._wrong(f"fractions is {list(self.fractions)}, must be different numbers")
+        if self.search is not None and self.search < 2:
+            raise self._wrong(f"search is {self.search}, must be 2 or more trials")
 
     def _refuse_settings(self) -> None:
         for place, settings in (("base", self.base), ("axes", self.axes), *self.tasks.items()):
@@ -176,9 +182,15 @@ class Grid:
                     where = "" if task is None else f"tasks: {task}: "
                     raise UserError(f"{self.source}: {where}{error}") from None
                 found = True
+                self._refuse_searched_axes(config)
                 yield labels, config
         if not found:
             raise self._wrong("exclude leaves no run; leave some of it out")
+
+    def _refuse_searched_axes(self, config: FinetuneConfig) -> None:
+        both = [name for name in self.axes if name in space_of(config)] if self.search is not None else []
+        if both:
+            raise self._wrong(f"axes: {both[0]} is searched as well; leave out the axis or search")
 
 
 def read_grid(file: Path) -> Grid:
@@ -229,6 +241,7 @@ def _checked(file: Path, name: str, value: Any) -> Any:
         "fractions": ("a list of numbers", isinstance(value, list) and all(map(_is_number, value))),
         "compare": ("the name of an axis", isinstance(value, str)),
         "metric": ("the name of a metric", isinstance(value, str)),
+        "search": ("a whole number of trials", _is_whole(value)),
     }
     allowed, right = kinds.get(name, ("", True))
     if not right:

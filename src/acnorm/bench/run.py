@@ -14,6 +14,7 @@ import pandas as pd
 from acnorm.bench.cells import Cell, code_version
 from acnorm.bench.grid import Grid
 from acnorm.bench.runner import Launch, Runner, local, threads_for
+from acnorm.bench.search import as_plain, check_search, search
 from acnorm.bench.store import FILE, Store
 from acnorm.errors import UserError
 
@@ -53,15 +54,26 @@ def run_bench(
     for name, value in (("jobs", jobs), ("threads", threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}, must be 1 or more.")
+    if grid.search is not None:
+        check_search()
     cells = grid.cells()
     refuse_other_files(out)
     store = Store(out)
-    about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
-    store.plan(cells, {**about, "command": command, "code": code_version()})
-    told(store)
+    about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric, "search": None}
+    about |= {"command": command, "code": code_version(), "searching": grid.search is not None}
     start = launch or local(threads or threads_for(jobs))
-    with _terminated_as_interrupted():
+
+    def run(chosen: Sequence[Cell], again: bool = True) -> None:
+        store.plan(chosen, about, again=again)
+        told(store)
         Runner(store, start, jobs=jobs, told=lambda _: told(store)).run()
+
+    with _terminated_as_interrupted():
+        if grid.search is not None:
+            about["search"] = as_plain(grid.search, [])
+            cells, choices = search(cells, grid.search, grid.metric, store, run)
+            about |= {"search": as_plain(grid.search, choices), "searching": False}
+        run(cells, again=grid.search is None)
     return store
 
 

@@ -113,12 +113,13 @@ class Store:
         """What the process of a cell printed."""
         return self.folder / "logs" / f"{address[:16]}.txt"
 
-    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any]) -> None:
+    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any], *, again: bool = True) -> None:
         """Make these cells the grid: finished ones stay so, failed ones are to be tried again.
 
         Args:
             cells: of the grid, in their order.
             about: what the report is to know, as plain values.
+            again: whether failed ones are tried again.
         """
         addresses = [cell.address for cell in cells]
         (self.folder / "configs").mkdir(exist_ok=True)
@@ -134,7 +135,8 @@ class Store:
                     for place, (cell, address) in enumerate(zip(cells, addresses, strict=True))
                 ],
             )
-            database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
+            if again:
+                database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
             database.executemany(
                 "INSERT OR REPLACE INTO about VALUES (?, ?)",
                 [(name, json.dumps(value)) for name, value in about.items()],

@@ -16,6 +16,7 @@ from acnorm.bench.store import Store
 from acnorm.data.atomic import replacing
 from acnorm.report import bench_figures, summary
 from acnorm.report.drawing import with_prefix
+from acnorm.report.search import choices_table, search_rows, search_sentence
 
 
 def write_bench_report(folder: Path) -> Path:
@@ -41,6 +42,9 @@ acnorm compare.
         store.close()
     with replacing(folder / "results.csv") as draft:
         cells_table(results).to_csv(draft, index=False)
+    if results.about.get("search"):
+        with replacing(folder / "search.csv") as draft:
+            choices_table(results.about).to_csv(draft, index=False)
     with replacing(folder / "results.md") as draft:
         draft.write_text(markdown(results), encoding="utf-8")
     with replacing(folder / "report.html") as draft:
@@ -74,8 +78,13 @@ def markdown(results: Results) -> str:
         parts.append(_block_table(block))
     if len(results.blocks) > 1:
         parts.append(_record_table(results))
+    searched = search_rows(results.about)
+    if searched:
+        rows = [searched[0], ["---"] * len(searched[0]), *searched[1:]]
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     parts += [f"- {item.sentence}" for block in results.blocks for item in block.comparisons]
     parts += [f"- {basis(results)}"] if results.blocks else []
+    parts += [f"- {search_sentence(results.about)}"] if results.about.get("search") else []
     text = "\n\n".join(part for part in parts if not part.startswith("- "))
     sentences = "\n".join(part for part in parts if part.startswith("- "))
     return "\n\n".join(filter(None, (text, sentences))) + ("\n" if parts else "")
@@ -194,6 +203,8 @@ def render(results: Results, name: str) -> str:
         cautions=_cautions(results, unfinished),
         pictures=pictures,
         basis=basis(results),
+        searched=search_rows(results.about),
+        search_sentence=search_sentence(results.about),
         amount=amount,
         seconds=seconds,
         memory=memory,
@@ -218,7 +229,9 @@ def _pictures(results: Results) -> dict[str, str]:
 
 def _cautions(results: Results, unfinished: int) -> list[str]:
     cautions = []
-    if unfinished:
+    if results.about.get("searching"):
+        cautions.append(search_sentence(results.about))
+    elif unfinished:
         cautions.append(f"{unfinished} of {len(results.table)} cells are not finished: the figures are of the others.")
     if results.failed:
         cautions.append(f"{len(results.failed)} cells failed twice and are left out, with their pairs.")

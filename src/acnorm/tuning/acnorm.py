@@ -14,6 +14,7 @@ from acnorm.core.fold import fold
 from acnorm.core.layer import Init
 from acnorm.tuning.hooks import NORMS, About, Method
 from acnorm.tuning.rules import Rules, positive
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ACNormTuning(Method):
         "a pretrained network with BatchNorm, few labelled images, another domain",
     )
     decides: ClassVar[frozenset[str]] = NORMS
+    space: ClassVar[Space] = {"temperature": Between(0.1, 10, log=True)}
 
     temperature: float = TEMPERATURE
     eps: float = EPS

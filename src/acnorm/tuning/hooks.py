@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from acnorm.tuning.space import Space
+
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], Tensor]
 
@@ -139,6 +141,7 @@ class Method:
     moves_statistics: it needs the norm layers to see the statistics of batches.
     one_process: what is frozen, or the rates, change from epoch to epoch.
     own_rates: each parameter has a rate of its own, which ``epoch_rates`` gives.
+    space: where its settings are searched, beside the learning rate, which is searched for every method.
 
     Examples:
         >>> Method().frozen(Setup(nn.Linear(2, 2), ""), 0)
@@ -156,6 +159,7 @@ class Method:
     moves_statistics: ClassVar[bool] = False
     one_process: ClassVar[bool] = False
     own_rates: ClassVar[bool] = False
+    space: ClassVar[Space] = {}
 
     def problems(self) -> list[str]:
         """What is wrong with the settings, each as "name is value, must be …"."""

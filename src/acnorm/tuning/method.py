@@ -82,7 +82,10 @@ def setting_of(method: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One method for ``acnorm methods``: its name, what it does, and ``About`` it; its settings with their defaults."""
+    """One method for ``acnorm methods``: its name, what it does, and ``About`` it; its settings with their defaults.
+
+    search: where those that are searched lie, in words.
+    """
 
     name: str
     about: str
@@ -90,6 +93,7 @@ class Entry:
     cost: str
     when: str
     settings: dict[str, Any]
+    search: dict[str, str]
 
 
 def list_methods() -> list[Entry]:
@@ -103,7 +107,8 @@ def list_methods() -> list[Entry]:
     for name, kind in METHODS.items():
         first = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
         settings = {item.name: item.default for item in fields(cast(Any, kind))}
-        entries.append(Entry(name, first, kind.about.paper, kind.about.cost, kind.about.when, settings))
+        search = {key: str(found) for key, found in kind.space.items()}
+        entries.append(Entry(name, first, kind.about.paper, kind.about.cost, kind.about.when, settings, search))
     return entries
 
 
