@@ -7,6 +7,8 @@ store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
 compare     the grid of acnorm compare
 search      the settings of every run, looked for on its validation cases
+halving     which of several runs to go on with, within a budget of time
+short_finetunes  halving of the candidates that rank cannot tell apart
 runner      the cells as processes on this machine
 results     the metrics of the finished cells, compared
 """

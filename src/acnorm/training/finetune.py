@@ -51,8 +51,13 @@ class Result:
     metrics: dict[str, Any]
 
 
-def run_finetune(config: FinetuneConfig) -> Result:
+def run_finetune(config: FinetuneConfig, *, until: int | None = None) -> Result:
     """Fine-tune as configured and leave a complete run folder, without the report.
+
+    Args:
+        config: of the run.
+        until: stop after this many epochs, to be resumed: there is a history, but neither network nor metrics, of which
+            the result then holds "monitor", what the epoch is chosen by.
 
     Raises:
         UserError: bad input; the folder is then as it was.
@@ -84,7 +89,7 @@ def run_finetune(config: FinetuneConfig) -> Result:
             _start_folder(config, run, data, model, kind)
         start_log()
         logger.info("%s cases to train on, method %s", len(data.train.cases), config.method)
-        return _train_and_finish(config, run, data, model, kind)
+        return _train_and_finish(config, run, data, model, kind, until)
 
 
 def _refuse_processes(config: FinetuneConfig, processes: int) -> None:
@@ -95,13 +100,17 @@ def _refuse_processes(config: FinetuneConfig, processes: int) -> None:
         )
 
 
-def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> Result:
+def _train_and_finish(
+    config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind, until: int | None
+) -> Result:
     start = time.perf_counter()
     objective = kind.objective(config, data)
     module = FinetuneModule(model.module, model.network.head, data, config, objective, model.method, model.setup)
-    trainer = fit(module, config, run, resume_from=resume_file(config, run))
+    trainer = fit(module, config, run, resume_from=resume_file(config, run), until=until)
     if not trainer.is_global_zero:
         return Result(run.path, {})
+    if until is not None:
+        return Result(run.path, {"monitor": objective.monitor})
     trained = _best_network(config, run, data, model, kind)
     return Result(run.path, _finish(config, run, data, model, kind, trained, time.perf_counter() - start))
 

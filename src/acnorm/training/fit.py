@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from acnorm.data.atomic import replacing
-from acnorm.errors import RunError, UserError
+from acnorm.errors import RunError, StoppedError, UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.module import FinetuneModule
 from acnorm.training.objective import ClassificationObjective, Objective
@@ -31,12 +31,25 @@ from acnorm.training.run_folder import RunFolder
 
 
 def fit(
-    module: FinetuneModule, config: FinetuneConfig, run: RunFolder, *, resume_from: Path | None = None
+    module: FinetuneModule,
+    config: FinetuneConfig,
+    run: RunFolder,
+    *,
+    resume_from: Path | None = None,
+    until: int | None = None,
 ) -> L.Trainer:
     """Train; leaves best.ckpt, last.ckpt and metrics.csv in the run folder.
 
+    Args:
+        module: what is trained.
+        config: of the run.
+        run: its folder.
+        resume_from: the checkpoint to go on from.
+        until: stop after this many epochs; the rates are those of the whole run.
+
     Raises:
         UserError: devices, strategy or precision that Lightning does not accept here; a damaged checkpoint.
+        StoppedError: the user stopped it.
         RunError: the training could not go on.
 
     Examples:
@@ -48,6 +61,8 @@ def fit(
     interrupt = signal.getsignal(signal.SIGINT)
     with _quiet():
         trainer = make_trainer(config, run, module.objective)
+        if until is not None:
+            trainer.fit_loop.max_epochs = min(until, config.epochs)
         try:
             trainer.fit(module, ckpt_path=resume_from, weights_only=True)
         except torch.OutOfMemoryError:
@@ -57,7 +72,7 @@ def fit(
             if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
             signal.signal(signal.SIGINT, interrupt)
-            raise RunError("stopped by the user; go on with --resume.") from None
+            raise StoppedError("stopped by the user; go on with --resume.") from None
     return trainer
 
 
