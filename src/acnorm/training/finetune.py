@@ -20,7 +20,7 @@ from acnorm.data.atomic import replacing
 from acnorm.data.tasks import find_task
 from acnorm.errors import RunError, UserError
 from acnorm.training.config import FinetuneConfig
-from acnorm.training.fit import best_epoch, fit, make_trainer
+from acnorm.training.fit import best_epoch, fit, make_trainer, seconds_before
 from acnorm.training.kind import Kind, kind_of
 from acnorm.training.module import FinetuneModule
 from acnorm.training.norm_statistics import reestimate_statistics, statistics_gap, training_batches
@@ -112,7 +112,8 @@ def _train_and_finish(
     if until is not None:
         return Result(run.path, {"monitor": objective.monitor})
     trained = _best_network(config, run, data, model, kind)
-    return Result(run.path, _finish(config, run, data, model, kind, trained, time.perf_counter() - start))
+    seconds = seconds_before(trainer.callbacks) + time.perf_counter() - start  # type: ignore[attr-defined]
+    return Result(run.path, _finish(config, run, data, model, kind, trained, seconds))
 
 
 def _best_network(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> nn.Module:

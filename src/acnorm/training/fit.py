@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,19 @@ def best_epoch(run: RunFolder) -> int:
     return int(torch.load(run.best, map_location="cpu", weights_only=True)["epoch"])
 
 
+def seconds_before(callbacks: Sequence[Callback]) -> float:
+    """Return the seconds of the epochs that a resumed run had done before.
+
+    Args:
+        callbacks: of its trainer.
+
+    Examples:
+        >>> seconds_before([History(Path("metrics.csv"), ("val_loss",))])
+        0.0
+    """
+    return sum((callback.before for callback in callbacks if isinstance(callback, History)), 0.0)
+
+
 class History(Callback):
     """metrics.csv: one row an epoch, rewritten whole each time; resuming drops the rows it will make again.
 
@@ -100,6 +113,7 @@ class History(Callback):
         self.file = file
         self.columns = ("epoch", "learning_rate", "train_loss", *judged, "seconds", "waiting")
         self.rows: list[dict[str, str]] = []
+        self.before = 0.0  # seconds of the epochs that a resumed run had done
         self._start = 0.0
         self._idle = 0.0
         self._waiting = 0.0
@@ -110,6 +124,7 @@ class History(Callback):
         if self.file.is_file():
             with self.file.open(newline="", encoding="utf-8") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        self.before = sum(float(row["seconds"] or 0) for row in self.rows)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Start the clock; the rate of an epoch is the one it starts with."""

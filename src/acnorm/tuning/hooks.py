@@ -49,7 +49,7 @@ class Setup:
         of each stage whose output is the stage's.
     loaded: names of the parameters of ``network`` that came from the checkpoint.
     source: the plain source network in eval, which never changes; there only for methods that ask for it.
-    epochs: of the run. batch_size: cases a step.
+    epochs: of the run. batch_size: cases a step. seed: of new weights.
     loss: of a batch, without penalties.
     source_head: the head that the source was trained with; there only for methods that ask for it.
     batches: the training batches of an epoch, as many as are taken, the same whenever it is asked. plain_batches: all
@@ -70,6 +70,7 @@ class Setup:
     source_head: nn.Linear | None = None
     epochs: int = 1
     batch_size: int = 1
+    seed: int = 0
     loss: Loss = _no_loss
     batches: Callable[[int], Iterator[Batch]] = _no_batches
     plain_batches: Callable[[], Iterator[Batch]] = _none_plain
@@ -115,10 +116,15 @@ class Penalty(nn.Module):
     What it compares with can be taken again from the source weights and stays out of the saved state; what it learns
     are its own parameters, which are saved.
 
-    new: whether they are new and train at the head's rate, or come from the source and train at the encoder's.
+    new: whether what it learns trains at the head's rate, or at the encoder's, and then not while the whole encoder is
+    frozen.
     """
 
     new: ClassVar[bool] = True
+
+    def learning(self) -> list[nn.Parameter]:
+        """What it learns."""
+        return list(self.parameters())
 
     def watching(self, network: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
         """A block in which the network's forward of a batch runs, to keep what the term needs of it."""

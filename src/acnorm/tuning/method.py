@@ -9,6 +9,7 @@ from typing import Any, cast
 from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
+from acnorm.tuning.bi_tuning import BiTuning
 from acnorm.tuning.bn_only import BNOnly
 from acnorm.tuning.bss import BSS
 from acnorm.tuning.combined import Combined
@@ -44,6 +45,7 @@ METHODS: dict[str, type[Method]] = {
     "bss": BSS,
     "cotuning": CoTuning,
     "lwf": LwF,
+    "bi-tuning": BiTuning,
     "stochnorm": StochNormTuning,
 }
 
