@@ -49,11 +49,12 @@ class Setup:
         of each stage whose output is the stage's.
     loaded: names of the parameters of ``network`` that came from the checkpoint.
     source: the plain source network in eval, which never changes; there only for methods that ask for it.
-    epochs: of the run. batch_size: cases a step. seed: of new weights.
+    epochs: of the run. batch_size: cases a step.
     loss: of a batch, without penalties.
     source_head: the head that the source was trained with; there only for methods that ask for it.
     batches: the training batches of an epoch, as many as are taken, the same whenever it is asked. plain_batches: all
         training cases once, as they are in eval.
+    seed: of new weights.
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2, 3))
@@ -70,10 +71,10 @@ class Setup:
     source_head: nn.Linear | None = None
     epochs: int = 1
     batch_size: int = 1
-    seed: int = 0
     loss: Loss = _no_loss
     batches: Callable[[int], Iterator[Batch]] = _no_batches
     plain_batches: Callable[[], Iterator[Batch]] = _none_plain
+    seed: int = 0
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
