@@ -116,13 +116,14 @@ class Store:
         """What the process of a cell printed."""
         return self.folder / "logs" / f"{address[:16]}.txt"
 
-    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any], *, keep: bool = False) -> None:
+    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any], *, keep: bool = False, again: bool = True) -> None:
         """Make these cells the grid: finished ones stay so, failed ones are to be tried again.
 
         Args:
             cells: of the grid, in their order.
             about: what the report is to know, as plain values.
             keep: leave finished cells of other places in the grid, before these: the grid is run in parts.
+            again: whether failed ones are tried again.
         """
         addresses = [cell.address for cell in cells]
         (self.folder / "configs").mkdir(exist_ok=True)
@@ -146,7 +147,8 @@ class Store:
             database.executemany(
                 "INSERT INTO grid VALUES (?, ?, ?, ?, ?)", [(at, *row) for at, row in enumerate([*before, *rows])]
             )
-            database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
+            if again:
+                database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
             database.executemany(
                 "INSERT OR REPLACE INTO about VALUES (?, ?)",
                 [(name, json.dumps(value)) for name, value in about.items()],
