@@ -51,7 +51,7 @@ class BiTuning(Method):
 
     about: ClassVar[About] = About(
         "Zhong et al., arXiv 2011.06182",
-        "about 1.3",
+        "1.1 to 1.3",
         "self-supervised sources, whose features are not yet sorted by class; one label a case",
     )
     space: ClassVar[Space] = {"strength": Between(0.1, 10, log=True)}
