@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ pytest_collect_file = Sybil(
     patterns=["*.md"],
     fixtures=["in_a_new_folder"],
 ).pytest()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what has been imported, which it would look through again and again."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="module")

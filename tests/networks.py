@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
+from unittest.mock import patch
 
 import torch
-from monai.networks.nets import DenseNet121, FlexibleUNet, resnet18
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -74,7 +75,26 @@ def _always() -> nn.Module:
 
 
 def _unet(spatial_dims: int) -> nn.Module:
-    return FlexibleUNet(1, 2, "resnet10", decoder_channels=(16, 8, 8, 8, 8), spatial_dims=spatial_dims)
+    """A quarter as wide as MONAI's, which has no setting for it: in 3D the tests took a minute."""
+    from monai.networks.nets import FlexibleUNet, resnet
+    from monai.networks.nets.flexible_unet import FLEXUNET_BACKBONE
+
+    backbones, widths = FLEXUNET_BACKBONE.register_dict, (16, 32, 64, 128)
+    narrow = backbones["resnet10"] | {"feature_channel": (16, *widths)}
+    with patch.object(resnet, "get_inplanes", lambda: list(widths)), patch.dict(backbones, resnet10=narrow):
+        return FlexibleUNet(1, 2, "resnet10", decoder_channels=(16, 8, 4, 4, 4), spatial_dims=spatial_dims)
+
+
+def _resnet(spatial_dims: int) -> nn.Module:
+    from monai.networks.nets import resnet18  # MONAI takes seconds to import, which processes of their own may spare
+
+    return resnet18(spatial_dims=spatial_dims, n_input_channels=1, num_classes=3, widen_factor=0.25)
+
+
+def _densenet() -> nn.Module:
+    from monai.networks.nets import DenseNet121
+
+    return DenseNet121(2, 1, 3, init_features=16, growth_rate=8)
 
 
 @dataclass(frozen=True)
@@ -87,13 +107,9 @@ class Network:
 
 NETWORKS = {
     "toy": Network(ToyNet, (8, 1, 6, 6)),
-    "monai-resnet18-2d": Network(
-        lambda: resnet18(spatial_dims=2, n_input_channels=1, num_classes=3, widen_factor=0.25), (4, 1, 32, 32)
-    ),
-    "monai-resnet18-3d": Network(
-        lambda: resnet18(spatial_dims=3, n_input_channels=1, num_classes=3, widen_factor=0.25), (4, 1, 16, 16, 16)
-    ),
-    "monai-densenet121": Network(lambda: DenseNet121(2, 1, 3, init_features=16, growth_rate=8), (4, 1, 48, 48)),
+    "monai-resnet18-2d": Network(lambda: _resnet(2), (4, 1, 32, 32)),
+    "monai-resnet18-3d": Network(lambda: _resnet(3), (4, 1, 16, 16, 16)),
+    "monai-densenet121": Network(_densenet, (4, 1, 48, 48)),
     "flexible-unet-2d": Network(lambda: _unet(2), (4, 1, 64, 64)),
     "flexible-unet-3d": Network(lambda: _unet(3), (3, 1, 32, 32, 32)),
     "cifar-resnet20": Network(lambda: CifarResNet(20, num_classes=3), (4, 3, 16, 16)),
@@ -104,6 +120,11 @@ NETWORKS = {
 
 def trained(name: str = "toy", *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
     """Make a network of the table and give it affines and running statistics as training leaves them."""
+    return deepcopy(_trained(name, seed)).to(dtype)
+
+
+@cache
+def _trained(name: str, seed: int) -> nn.Module:
     row = NETWORKS[name]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -115,7 +136,7 @@ def trained(name: str = "toy", *, seed: int = 0, dtype: torch.dtype = torch.floa
                 norm.bias.normal_(0.0, 0.3)
                 norm.running_mean.normal_(0.0, 0.1)
                 norm.running_var.uniform_(0.5, 1.5)
-    return model.to(dtype)
+    return model
 
 
 def images_for(name: str = "toy", *, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -12,7 +12,7 @@ from acnorm import demo
 from acnorm.demo import DemoResult, run_demo
 from acnorm.errors import UserError
 from acnorm.ranking.rank import Candidate, Ranking
-from tiny_runs import NETWORK
+from tiny_runs import NETWORK, draw_nothing
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> DemoResu
     """A demo of the tiny network on few and small images."""
     out = tmp_path_factory.mktemp("parent") / "demo"
     with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
         patch.setattr(demo, "MODEL", NETWORK)
         patch.setattr(demo, "LEARNING_RATE", 0.1)  # few steps must do
         return run_demo(out, say=steps.append, cases=40, size=16, source_epochs=3, epochs=2)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,10 @@ from acnorm.data.phantoms import fundus_phantoms
 from acnorm.models.sources import build_network
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.settings import config_from_settings
+
+if TYPE_CHECKING:
+    import pytest
+    from matplotlib.figure import Figure
 
 TESTS = Path(__file__).parent
 NETWORK = "tiny_runs:tiny"
@@ -105,6 +109,16 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
 def config(folder: Path, **changes: Any) -> FinetuneConfig:
     """The configuration of `settings`."""
     return config_from_settings(settings(folder, **changes))
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Leave the figures of reports empty: to draw them takes longer than a tiny run, and tests/report does."""
+
+    def empty(_: Figure, file: Any, **__: Any) -> None:
+        file.write('<svg viewBox="0 0 72 72"></svg>')
+
+    patch.setattr("acnorm.report.drawing._laid_out", lambda figure: figure)
+    patch.setattr("matplotlib.figure.Figure.savefig", empty)
 
 
 def weights_of(run: Path, name: str = "last") -> dict[str, Tensor]:

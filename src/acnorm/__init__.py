@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from acnorm.data.check import check as check
     from acnorm.models.checkpoint import checkpoint as checkpoint
     from acnorm.ranking.rank import rank as rank
+    from acnorm.report.inspection import inspect as inspect
     from acnorm.report.write import write_report as write_report
     from acnorm.training.export import export as export
     from acnorm.training.predict import predict as predict
@@ -46,6 +47,7 @@ _HOMES = {
     "finetune": "acnorm.workflows",
     "fold": "acnorm.core.fold",
     "predict": "acnorm.training.predict",
+    "inspect": "acnorm.report.inspection",
     "pretrain": "acnorm.workflows",
     "rank": "acnorm.ranking.rank",
     "revert": "acnorm.core.convert",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -98,10 +99,18 @@ def test_friedman_is_the_f_of_an_analysis_of_variance_of_the_ranks(values: np.nd
         assert result is None
     elif within < 1e-9:
         assert result.f == float("inf")
-        assert result.p == 0.0
     else:
         assert result.f == pytest.approx((tasks - 1) * between / within, rel=1e-6, abs=1e-9)
-        assert result.p == pytest.approx(stats.f.sf(result.f, methods - 1, (methods - 1) * (tasks - 1)), rel=1e-6)
+        by_hand = stats.f.sf(result.f, methods - 1, (methods - 1) * (tasks - 1))
+        assert result.p == pytest.approx(max(by_hand, math.factorial(methods) ** (1 - tasks)), rel=1e-6)
+
+
+@pytest.mark.parametrize("first", [(1, 2, 3), (1, 1, 3), (1, 2, 2)])
+def test_full_agreement_is_as_likely_as_orders_are_few(first: tuple[int, ...]):
+    """Three tasks: of all ways to order the second and the third, those that agree with the first."""
+    orders = list(itertools.permutations(first))
+    agree = np.mean([second == third == first for second, third in itertools.product(orders, orders)])
+    assert friedman(np.array([first] * 3, dtype=float)).p == pytest.approx(agree)
 
 
 def test_friedman_keeps_its_level():
@@ -114,7 +123,7 @@ def test_friedman_of_too_little_says_nothing():
     assert friedman(DEMSAR[:, :2]) is None
     assert friedman(DEMSAR[:2]) is None
     assert friedman(np.ones((5, 3))) is None
-    assert friedman(np.arange(12.0).reshape(4, 3)) == Friedman(8.0, float("inf"), 0.0)
+    assert friedman(np.arange(12.0).reshape(4, 3)) == Friedman(8.0, float("inf"), 6.0**-3)
 
 
 def test_what_is_rounding_is_a_tie():

@@ -163,7 +163,7 @@ def test_a_cell_whose_code_has_changed_takes_its_old_place(tmp_path: Path, monke
     store.plan(cells, {}, keep=True)
     store.finish(cells[0].address, result(0.7), seconds=1.0, memory=1)
     monkeypatch.setattr("acnorm.bench.cells.code_version", lambda: "new")
-    store.plan(cells, {}, keep=True)
+    store.plan(grid(tmp_path).cells(), {}, keep=True)
     assert list(store.table()["state"]) == ["waiting", "waiting"]
 
 

@@ -14,7 +14,7 @@ from acnorm.bench.engine import Launch
 from acnorm.bench.store import Job
 from acnorm.cli.main import main
 from bench_tools import FakeProcess, base, fail, settings_of, succeed
-from tiny_runs import TESTS, cli, flags
+from tiny_runs import TESTS, flags
 
 
 @pytest.fixture
@@ -135,6 +135,12 @@ def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, ca
         (["--search", "1"], "acnorm compare: search is 1, must be 2 or more trials."),
         (["--jobs", "0"], "--jobs is 0, must be 1 or more."),
         (["--threads", "0"], "--threads is 0, must be 1 or more."),
+        (["--engine", "slurm"], "--engine: invalid choice: 'slurm' (choose from "),
+        (["--address", "auto"], "--address: is for --engine ray; give that too, or leave it out."),
+        (["--gpus-per-cell", "1"], "--gpus-per-cell: is for --engine ray; give that too, or leave it out."),
+        (["--engine", "ray", "--gpus-per-cell", "1.5"], "--gpus-per-cell is 1.5, must be 0, a fraction of 1, or a whole number."),
+        (["--engine", "ray", "--jobs", "0"], "--jobs is 0, must be 1 or more."),
+        (["--engine", "ray", "--threads", "0"], "--threads is 0, must be 1 or more."),
         (["--weights", "no.pth"], "--weights no.pth: no such file; give a checkpoint, or leave it out for random weights."),
     ],
 )  # fmt: skip
@@ -194,15 +200,17 @@ def test_a_grid_file(started: list[Job], tmp_path: Path, capsys: pytest.CaptureF
     assert "holds no bench" in capsys.readouterr().err
 
 
-def test_real_processes(tmp_path: Path):
+def test_real_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Two networks are trained, each in a process of its own."""
     arguments = ["compare", *flags(base(tmp_path)), "--methods", "vanilla", "bn-only", "--seeds", "1", "--folds", "1"]
     arguments += ["--out", "bench", "--jobs", "2", "--threads", "1"]
     sources = os.pathsep.join(map(str, (TESTS, Path(acnorm.__file__).parents[1])))
-    done = cli(*arguments, cwd=tmp_path, timeout=400, environment={"PYTHONPATH": sources})
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[-1] == "acnorm: 2 done"
-    assert "Nothing can be concluded about bn-only and vanilla in macro AUC" in done.stdout  # of one run each
+    monkeypatch.setenv("PYTHONPATH", sources)
+    monkeypatch.chdir(tmp_path)
+    code, told = main(arguments), capsys.readouterr()
+    assert code == 0, told.err
+    assert told.err.splitlines()[-1] == "acnorm: 2 done"
+    assert "Nothing can be concluded about bn-only and vanilla in macro AUC" in told.out  # of one run each
     runs = list((tmp_path / "bench/cells").iterdir())
     assert {yaml.safe_load((run / "config.yaml").read_text())["method"] for run in runs} == {"vanilla", "bn-only"}
     assert all((run / "model/model.safetensors").is_file() for run in runs)

@@ -230,3 +230,10 @@ def test_features_are_kept_where_asked(zoo: Path, tmp_path: Path, capsys: pytest
     for cached in (False, True):
         assert main(flags(zoo, "--cache", str(tmp_path), "--json")) == 0
         assert all(item["cached"] is cached for item in json.loads(capsys.readouterr().out)["candidates"])
+
+
+def test_rules_of_loading_are_flags(zoo: Path, capsys: pytest.CaptureFixture[str]):
+    assert acnorm(["rank", *flags(zoo, "--stem-rule", "median")]) == 2
+    told = "acnorm: --stem-rule is 'median', must be 'sum' or 'mean' or 'repeat' or 'first'.\n"
+    assert capsys.readouterr().err == told
+    assert main(flags(zoo, "--stem-rule", "mean", "--depth-rule", "centre", "--measures", "knn")) == 0

@@ -52,8 +52,15 @@ of_dynamo = pytest.mark.filterwarnings("ignore:.*should not be instantiated:Depr
 
 @of_dynamo
 @in_both_forms
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("init", ["paper", "identity"])
+@pytest.mark.parametrize(
+    ("training", "init"),
+    [
+        (True, "paper"),
+        (False, "identity"),
+        pytest.param(True, "identity", marks=pytest.mark.slow),
+        pytest.param(False, "paper", marks=pytest.mark.slow),
+    ],
+)
 def test_compile_without_graph_breaks(training: bool, init: str):
     torch._dynamo.reset()
     model = move(convert(trained(), init=init)).train(training)
@@ -75,7 +82,7 @@ def test_compile_without_graph_breaks(training: bool, init: str):
         (torch.no_grad, []),
         (torch.inference_mode, []),
         (torch.enable_grad, ["bn1.norm.weight"]),
-        (torch.enable_grad, ["bn1.norm.weight", "bn1.norm.bias"]),
+        pytest.param(torch.enable_grad, ["bn1.norm.weight", "bn1.norm.bias"], marks=pytest.mark.slow),
         (torch.enable_grad, None),
     ],
 )
@@ -90,7 +97,8 @@ def test_compile_where_layers_need_no_gradient(frozen: list[str] | None, context
 
 
 @of_dynamo
-@in_both_forms
+@pytest.mark.usefixtures("_form")
+@pytest.mark.parametrize("_form", [pytest.param("dense", marks=pytest.mark.slow), "windowed"], indirect=True)
 def test_compile_with_inductor():
     if not shutil.which("g++") and not shutil.which("clang++"):
         pytest.skip("no C++ compiler was found, which torch.compile's inductor needs")

@@ -73,7 +73,8 @@ def test_the_values_of_noise_do_not_follow_the_number_of_features():
 
 def test_columns_of_zeros_change_nothing():
     features, labels = drawn(30, 50, 3)
-    assert logme(np.pad(features, ((0, 0), (0, 30))), labels) == pytest.approx(logme(features, labels), abs=1e-9)
+    # a direction of rounding errors may be kept in one and left out in the other: 6e-9 on some processors
+    assert logme(np.pad(features, ((0, 0), (0, 30))), labels) == pytest.approx(logme(features, labels), abs=1e-7)
 
 
 def test_labels_that_the_features_hold_exactly_have_a_finite_score():

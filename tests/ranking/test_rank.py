@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from acnorm.checkpoints.load import load_checkpoint
 from acnorm.data.loading import load_data
@@ -247,3 +248,26 @@ def test_plain_values_for_json_and_rows_for_csv(tiny: Path):
     rows = ranking.rows()
     assert len(rows) == 3 * 3
     assert (rows[0]["weights"], rows[0]["measure"], rows[0]["place"]) == (ranking.candidates[0].weights, "knn", 1)
+
+
+def test_the_first_convolution_is_adapted_as_for_finetune(tmp_path: Path):
+    eyes(tmp_path / "eyes.npz")
+    grey = checkpoint(tmp_path / "grey.pth", channels=1)
+    for rule in ("sum", "first"):
+        network = build_network(NETWORK, classes=2, channels=3)
+        load_checkpoint(network.module, grey, head=network.head, stem=network.stem, stem_rule=rule)
+        files = {"data": tmp_path / "eyes.npz", "model": NETWORK, "weights": grey, "cache": tmp_path / "features"}
+        rank(**files, measures="knn", stem_rule=rule)
+        expected = features_of(network, load_data(tmp_path / "eyes.npz").train)[0]
+        kept = [load_file(file)["features"].numpy() for file in (tmp_path / "features").iterdir()]
+        assert sum(np.array_equal(found, expected) for found in kept) == 1, rule
+    assert len(kept) == 3  # with each rule, and of random weights
+
+
+@pytest.mark.parametrize(
+    ("flag", "allowed"),
+    [("stem_rule", "'sum' or 'mean' or 'repeat' or 'first'"), ("depth_rule", "'spread' or 'centre'")],
+)
+def test_rules_that_there_are_not(folder: Path, flag: str, allowed: str):
+    with pytest.raises(UserError, match=f"^--{flag.replace('_', '-')} is 'median', must be {allowed}\\.$"):
+        candidates(folder, "a", **{flag: "median"})

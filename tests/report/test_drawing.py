@@ -36,6 +36,12 @@ def test_it_is_the_same_every_time_and_in_every_thread() -> None:
     assert drawn == {drawing()}
 
 
+def test_laying_out_first_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out = drawing()
+    monkeypatch.setattr("acnorm.report.drawing._laid_out", lambda figure: figure)
+    assert drawing() == laid_out
+
+
 def test_ids_are_unique_within_and_between_figures() -> None:
     both = with_prefix(drawing(), "first") + with_prefix(drawing(), "second")
     ids = re.findall(r'\bid="([^"]+)"', both)

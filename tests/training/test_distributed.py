@@ -53,7 +53,8 @@ def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_processes_leave_one_complete_run(two: Path, vanilla: Path):
-    usual = {path.name for path in vanilla.iterdir()} - {"load_report.json"}
+    without = {"load_report.json", "affine.safetensors"}  # the network has no norm layer, and no checkpoint
+    usual = {path.name for path in vanilla.iterdir()} - without
     assert {path.name for path in two.iterdir()} == usual | {"report.html"}
     assert len(pd.read_csv(two / "metrics.csv")) == 2
     assert (two / "log.txt").read_text().count("cases to train on") == 1

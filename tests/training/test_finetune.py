@@ -31,7 +31,7 @@ from tiny_runs import config, equal, eyes, settings, weights_of
 
 COMMON = {
     *("config.yaml", "log.txt", "metrics.csv", "metrics.json", "per_case.csv", "splits.json", "data.json"),
-    *("load_report.json", "examples.json", "examples", "checkpoints", "model"),
+    *("load_report.json", "examples.json", "examples", "checkpoints", "model", "affine.safetensors"),
 }
 
 
@@ -267,9 +267,9 @@ def test_resuming_goes_on_from_the_last_checkpoint_and_a_new_run_from_none(
 ):
     starts = []
 
-    def watched(*arguments: object, resume_from: Path | None) -> object:
+    def watched(*arguments: object, resume_from: Path | None, **others: object) -> object:
         starts.append(resume_from)
-        return fit(*arguments, resume_from=resume_from)
+        return fit(*arguments, resume_from=resume_from, **others)
 
     monkeypatch.setattr(finetune, "fit", watched)
     run = run_finetune(config(folder, out=tmp_path / "run", epochs=1)).path

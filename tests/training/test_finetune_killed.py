@@ -16,6 +16,7 @@ import yaml
 
 from acnorm.errors import RunError, UserError
 from acnorm.training import finetune
+from acnorm.training.affine_record import RECORD, AffineRecord, read_trajectory
 from acnorm.training.finetune import run_finetune
 from acnorm.training.module import FinetuneModule
 from tiny_runs import config, equal, weights_of
@@ -97,7 +98,8 @@ def test_resumed_equals_uninterrupted(folder: Path, tmp_path: Path, changes: dic
         assert equal(weights_of(whole, name), weights_of(killed, name))
     pd.testing.assert_frame_equal(history(whole), history(killed))
     assert (whole / "per_case.csv").read_text() == (killed / "per_case.csv").read_text()
-    assert (whole / "model/model.safetensors").read_bytes() == (killed / "model/model.safetensors").read_bytes()
+    for name in ("model/model.safetensors", RECORD):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes()
 
 
 def test_the_time_of_the_epochs_before_a_kill_counts(folder: Path, tmp_path: Path):
@@ -116,6 +118,28 @@ def test_killed_again_and_again(folder: Path, tmp_path: Path, vanilla: Path):
     run_finetune(config(folder, out=tmp_path / "run", **from_weights(folder, resume=True)))
     assert equal(weights_of(vanilla), weights_of(tmp_path / "run"))
     pd.testing.assert_frame_equal(history(vanilla), history(tmp_path / "run"))
+    assert (vanilla / RECORD).read_bytes() == (tmp_path / "run" / RECORD).read_bytes()
+
+
+def test_a_record_that_keeps_some_epochs_alone_is_resumed_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(finetune, "AffineRecord", lambda file, epochs: AffineRecord(file, epochs, limit=600))
+    changes = from_weights(folder, method="acnorm", epochs=5)
+    whole = run_finetune(config(folder, out=tmp_path / "whole", **changes)).path
+    run = killed_run(folder, tmp_path / "run", 3, **changes)
+    assert read_trajectory(run / RECORD).epochs == (0, 2, 3)
+    run_finetune(config(folder, out=run, resume=True, **changes))
+    assert (whole / RECORD).read_bytes() == (run / RECORD).read_bytes()
+    assert read_trajectory(run / RECORD).epochs == (0, 2, 4, 5)
+
+
+def test_a_run_whose_record_is_damaged_goes_on_without(folder: Path, tmp_path: Path):
+    run = killed_run(folder, tmp_path / "run", 2, **from_weights(folder))
+    (run / RECORD).write_bytes(b"not tensors")
+    run_finetune(config(folder, out=run, **from_weights(folder, resume=True)))
+    assert not (run / RECORD).exists()
+    assert "affine.safetensors: is not there or damaged; the run goes on without it" in (run / "log.txt").read_text()
 
 
 def test_killed_after_training_only_the_end_is_made_again(folder: Path, tmp_path: Path, acnorm: Path):

@@ -23,7 +23,7 @@ from acnorm.models.sources import build_network
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.segmentation_metrics import region_scores
 from acnorm.training.shipping import load_shipped
-from tiny_runs import spread_norms
+from tiny_runs import draw_nothing, spread_norms
 
 
 def checkpoint(file: Path, model: str, *, channels: int, dimensions: int = 2) -> Path:
@@ -70,6 +70,12 @@ def settings_of(home: Path, kind: str, out: Path, **changes: object) -> dict:
 @pytest.fixture(scope="module")
 def runs(home: Path) -> dict[str, Path]:
     return {task: acnorm.finetune(**settings_of(home, task, home / f"{task}-run")).path for task in KINDS}
+
+
+@pytest.fixture(autouse=True)
+def _drawn_once(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the runs that all tests share have figures."""
+    draw_nothing(monkeypatch)
 
 
 every = pytest.mark.parametrize("task", KINDS)

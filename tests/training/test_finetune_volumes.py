@@ -19,7 +19,7 @@ from acnorm.errors import UserError
 from acnorm.models.sources import build_network
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import load_shipped
-from tiny_runs import spread_norms
+from tiny_runs import draw_nothing, spread_norms
 from volume_files import nifti
 
 SIDE = 16
@@ -135,9 +135,13 @@ def test_images_beside_volumes_are_refused(home: Path, tmp_path: Path):
     assert any("has 3 axes, most have 2" in line for line in check(tmp_path / "table.csv").lines())
 
 
+SMALL = {"model": "cifar/resnet20", "weights": None, "method": "vanilla"}
+
+
 @SETS
-def test_slice_by_slice_with_a_2d_network(home: Path, data: str, tmp_path: Path):
-    result = acnorm.finetune(**settings_of(home, data, tmp_path / "run", slices=True, image_size=24))
+def test_slice_by_slice_with_a_2d_network(home: Path, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    draw_nothing(monkeypatch)
+    result = acnorm.finetune(**settings_of(home, data, tmp_path / "run", slices=True, image_size=24, **SMALL))
     told = json.loads((tmp_path / "run" / "data.json").read_text())
     assert told["image"][1:] == [24, 24]
     shipped = load_shipped(RunFolder(tmp_path / "run"))

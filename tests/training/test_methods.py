@@ -24,7 +24,7 @@ from acnorm.training.settings import config_from_flags, config_from_settings
 from acnorm.training.shipping import load_shipped
 from acnorm.tuning.hooks import Penalty
 from acnorm.tuning.method import METHODS
-from tiny_runs import NETWORK, config, equal, weights_of
+from tiny_runs import NETWORK, config, draw_nothing, equal, weights_of
 
 ALL = [name for name in METHODS if name not in ("vanilla", "acnorm")]
 TOGETHER = ["lp-ft+acnorm", "acnorm+delta+bss"]
@@ -62,7 +62,8 @@ def test_resumed_equals_uninterrupted_and_the_shipped_network_is_plain(folder: P
     assert not acnorm_layers(load_shipped(RunFolder(whole), NETWORK).network)
 
 
-def test_the_report_names_the_methods(folder: Path, tmp_path: Path):
+def test_the_report_names_the_methods(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    draw_nothing(monkeypatch)
     run = run_finetune(made(folder, tmp_path / "run", "lp-ft+acnorm")).path
     write_report([run])
     assert "lp-ft+acnorm" in (run / "report.html").read_text()

@@ -26,7 +26,7 @@ from acnorm.training import pretext_objective, pretrain
 from acnorm.training.pretext_objective import PretrainModule
 from acnorm.training.pretrain_config import PretrainConfig, pretrain_config
 from acnorm.training.pretrain_data import pretext_data
-from tiny_runs import NETWORK, equal, eyes, weights_of
+from tiny_runs import NETWORK, draw_nothing, equal, eyes, weights_of
 
 FILES = {
     *(
@@ -87,7 +87,10 @@ def test_the_card_says_how_it_was_made_and_travels_with_the_weights(finished: Pa
     assert found.facts.sha256 == card["sha256"]
 
 
-def test_fine_tuning_and_ranking_take_the_checkpoint(home: Path, finished: Path, tmp_path: Path):
+def test_fine_tuning_and_ranking_take_the_checkpoint(
+    home: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    draw_nothing(monkeypatch)
     weights = finished / "model/encoder.safetensors"
     tuned = acnorm.finetune(
         data=home / "eyes.npz",
@@ -135,12 +138,15 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("method", [*PRETEXTS, "accumulated byol"])
-def test_a_killed_run_ends_as_if_it_had_never_stopped(home: Path, tmp_path: Path, method: str):
-    changes: dict[str, Any] = {"method": method.removeprefix("accumulated "), "epochs": 4}
+def test_a_killed_run_ends_as_if_it_had_never_stopped(
+    home: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+):
+    draw_nothing(monkeypatch)
+    changes: dict[str, Any] = {"method": method.removeprefix("accumulated "), "epochs": 3}
     if method.startswith("accumulated"):
         changes |= {"accumulate": 2, "batch_size": 5}
     if method in ("genesis", "pcrl"):  # they need stages
-        changes |= {"model": "cifar/resnet20", "epochs": 3}
+        changes |= {"model": "cifar/resnet20"}
     whole = acnorm.pretrain(**settings(home, tmp_path / "whole", **changes)).path
     step = PretrainModule.training_step
 
@@ -171,7 +177,7 @@ def test_two_workers_give_the_same_run(home: Path, finished: Path, tmp_path: Pat
     assert equal(weights_of(finished), weights_of(other))
 
 
-@pytest.mark.parametrize("method", ["genesis", "supervised", "simclr"])
+@pytest.mark.parametrize("method", ["genesis", "supervised", pytest.param("simclr", marks=pytest.mark.slow)])
 def test_patches_of_label_maps_in_3d(home: Path, tmp_path: Path, method: str):
     changes = {"data": home / "cardiac", "model": "monai/resnet10", "patch_size": 16, "patches_per_case": 1}
     run = acnorm.pretrain(**settings(home, tmp_path / "run", method=method, **changes, epochs=1, batch_size=4)).path

@@ -70,7 +70,7 @@ class Cell:
     inputs: Inputs
     division: Division
 
-    @property
+    @functools.cached_property
     def address(self) -> str:
         """SHA-256 of all that decides the result."""
         return address_of(self.config, self.inputs, self.division)
@@ -90,11 +90,8 @@ def address_of(config: FinetuneConfig, inputs: Inputs, division: Division) -> st
         >>> address() == address(workers=4), address() == address(epochs=3), len(address())
         (True, False, 64)
     """
-    methods = {setting_of(name) for name in config.method.split("+")}
-    aside = {*NOT_PART_OF_THE_RESULT, *NAMED_BY_CONTENT, *(METHOD_SETTINGS.keys() - methods)}
-    settings = {name: value for name, value in config.to_dict().items() if name not in aside}
     content = {
-        "settings": settings,
+        "settings": _deciding(config),
         "data": inputs.data,
         "weights": inputs.weights,
         "network": inputs.network,
@@ -102,6 +99,13 @@ def address_of(config: FinetuneConfig, inputs: Inputs, division: Division) -> st
         "code": code_version(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=8)  # folds and fractions share their configuration
+def _deciding(config: FinetuneConfig) -> dict[str, Any]:
+    methods = {setting_of(name) for name in config.method.split("+")}
+    aside = {*NOT_PART_OF_THE_RESULT, *NAMED_BY_CONTENT, *(METHOD_SETTINGS.keys() - methods)}
+    return {name: value for name, value in config.to_dict().items() if name not in aside}
 
 
 @functools.cache

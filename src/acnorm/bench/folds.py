@@ -6,6 +6,7 @@ divided; else every case is tested once a repeat.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ class Division:
     origin: str
     released_test: bool
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
         """Of which case is where."""
         return hashlib.sha256(json.dumps(sorted(self.assigned.items())).encode()).hexdigest()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial, prod
 
 import numpy as np
 from jaxtyping import Float
@@ -41,8 +42,9 @@ def friedman(values: Values) -> Friedman | None:
     """Return Friedman's test of no difference between three or more methods; None where it says nothing.
 
     The chi-square is corrected for ties; it is too careful for few tasks, so that the p value is that of the F of Iman
-    and Davenport (Communications in Statistics 1980), with k - 1 and (k - 1)(N - 1) degrees of freedom. It says nothing
-    of fewer than three methods or tasks, and where all values of every task are equal.
+    and Davenport (Communications in Statistics 1980), with k - 1 and (k - 1)(N - 1) degrees of freedom, but no less
+    than the chance that all tasks agree. The test says nothing of fewer than three methods or tasks, and where all
+    values of every task are equal.
 
     Examples:
         >>> friedman(np.array([[0.9, 0.8, 0.7], [0.7, 0.6, 0.5], [0.8, 0.9, 0.1], [0.6, 0.5, 0.4]]))
@@ -56,10 +58,18 @@ def friedman(values: Values) -> Friedman | None:
         return None
     chi_square = float(stats.friedmanchisquare(*rounded.T).statistic)
     rest = tasks * (methods - 1) - chi_square
+    agreement = float(_orders(rounded[0])) ** (1 - tasks)
     if rest <= 1e-9:  # every task ranks them alike
-        return Friedman(chi_square, float("inf"), 0.0)
+        return Friedman(chi_square, float("inf"), agreement)
     f = (tasks - 1) * chi_square / rest
-    return Friedman(chi_square, f, float(stats.f.sf(f, methods - 1, (methods - 1) * (tasks - 1))))
+    p = float(stats.f.sf(f, methods - 1, (methods - 1) * (tasks - 1)))
+    return Friedman(chi_square, f, max(p, float(factorial(methods)) ** (1 - tasks)))
+
+
+def _orders(values: Float[NDArray[np.float64], " method"]) -> int:
+    """In how many ways the values can be given to the methods."""
+    _, equal = np.unique(values, return_counts=True)
+    return factorial(len(values)) // prod(factorial(int(count)) for count in equal)
 
 
 def critical_difference(methods: int, tasks: int, level: float = 0.05) -> float:

@@ -44,7 +44,7 @@ def run_bench(
         jobs: cells at a time.
         threads: of each; the cores of the machine shared out where not given.
         command: that makes the bench again, for the report.
-        told: called after each change.
+        told: called after each change, and now and then between.
         launch: starts a cell; a process on this machine where not given.
         engine: gives another engine for the folder and its cells, such as ``RayCluster(…).open``, which then decides on
             jobs, threads and launch.
@@ -74,7 +74,14 @@ def run_bench(
         def run(chosen: Sequence[Cell], again: bool = True) -> None:
             store.plan(chosen, about, keep=bool(grid.only), again=again)
             told(store)
-            Runner(store, where.launch, jobs=where.jobs, told=lambda _: told(store), free=where.free).run()
+            Runner(
+                store,
+                where.launch,
+                jobs=where.jobs,
+                told=lambda _: told(store),
+                free=where.free,
+                idle=lambda: told(store),
+            ).run()
 
         if grid.search is not None:
             about["search"] = as_plain(grid.search, [])

@@ -41,6 +41,7 @@ class Runner:
         jobs: cells at a time.
         told: called after every change, with the address of the cell.
         free: bytes of memory left; None where it is not known.
+        idle: called now and then while nothing changes.
 
     Examples:
         >>> import tempfile
@@ -57,8 +58,9 @@ class Runner:
         jobs: int = 1,
         told: Callable[[str], None] = lambda _: None,
         free: Callable[[], int | None] = free_memory,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
-        self.store, self.launch, self.jobs, self.told, self.free = store, launch, jobs, told, free
+        self.store, self.launch, self.jobs, self.told, self.free, self.idle = store, launch, jobs, told, free, idle
         self._name = process_name(os.getpid())
         self._running: dict[str, tuple[Job, Running, float]] = {}
 
@@ -70,7 +72,11 @@ class Runner:
                 ended, more = self._settle_ended(), self._start_more()
                 if not self._running and not more and not self.store.orphaned(is_alive):
                     return
-                pause = 0.0 if ended or more else min(PAUSE, 2 * pause + 0.001)
+                if ended or more:
+                    pause = 0.0
+                    continue
+                self.idle()
+                pause = min(PAUSE, 2 * pause + 0.001)
                 time.sleep(pause)
         finally:
             self._give_up()

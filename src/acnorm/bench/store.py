@@ -5,8 +5,10 @@ Every change is one transaction, so that several runners share a folder, and a r
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from acnorm.bench.cells import Cell, code_version
 from acnorm.data.atomic import replacing
 from acnorm.data.split_file import write_assignment
 from acnorm.errors import UserError
+from acnorm.training.config import FinetuneConfig
 
 FILE = "bench.sqlite"
 ATTEMPTS = 2
@@ -42,6 +45,9 @@ CREATE TABLE IF NOT EXISTS provenance (
     address TEXT PRIMARY KEY, data_sha256 TEXT, weights_sha256 TEXT, splits_sha256 TEXT, code TEXT
 );
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS cells_by_state ON cells (state);
+CREATE INDEX IF NOT EXISTS cells_by_memory ON cells (memory);
+CREATE INDEX IF NOT EXISTS grid_by_address ON grid (address);
 """
 
 
@@ -74,6 +80,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
+        self._next: deque[tuple[Any, ...]] = deque()  # cells that could be claimed when they were last looked for
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.folder / FILE, timeout=60, isolation_level=None)
@@ -125,10 +132,11 @@ class Store:
             keep: leave finished cells of other places in the grid, before these: the grid is run in parts.
             again: whether failed ones are tried again.
         """
-        addresses = [cell.address for cell in cells]
+        self._next.clear()
         (self.folder / "configs").mkdir(exist_ok=True)
-        for cell, address in zip(cells, addresses, strict=True):
-            self._write_settings(cell, address)
+        for cell in sorted(cells, key=lambda cell: id(cell.config)):  # what cells of one configuration share is kept
+            self._write_settings(cell, cell.address)
+        addresses = [cell.address for cell in cells]
         with self._change() as database:
             database.executemany("INSERT OR IGNORE INTO cells (address) VALUES (?)", [(name,) for name in addresses])
             database.executemany(
@@ -158,13 +166,10 @@ class Store:
         splits = self.folder / "splits" / f"{cell.division.sha256[:16]}.json"
         if not splits.is_file():
             write_assignment(splits, cell.division.assigned, cell.division.origin)
-        settings = cell.config.to_dict() | {"splits": str(splits), "out": str(self.run_folder(address))}
-        for name in ("data", "weights"):
-            if settings[name] is not None and Path(settings[name]).exists():
-                settings[name] = str(Path(settings[name]).absolute())
+        own = {"splits": str(splits), "out": str(self.run_folder(address))}
         text, file = (
-            yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True),
-            self._config_file(address),
+            yaml.dump(own, Dumper=_DUMPER, allow_unicode=True) + _settings_text(cell.config, Path.cwd()),
+            self.config_file(address),
         )
         if not file.is_file():
             file.write_text(text, encoding="utf-8")  # nobody reads it before the cell is in the table
@@ -172,7 +177,8 @@ class Store:
             with replacing(file) as draft:
                 draft.write_text(text, encoding="utf-8")
 
-    def _config_file(self, address: str) -> Path:
+    def config_file(self, address: str) -> Path:
+        """The settings of a cell."""
         return self.folder / "configs" / f"{address[:16]}.yaml"
 
     def claim(self, owner: str, alive: Callable[[str], bool]) -> Job | None:
@@ -185,19 +191,28 @@ class Store:
             alive: whether a runner or a process of that name still lives.
         """
         with self._change() as database:
-            rows = database.execute(
-                "SELECT address, state, attempts, owner, process FROM cells NATURAL JOIN grid "
-                "WHERE state IN ('waiting', 'running') ORDER BY attempts, position"
-            ).fetchall()
-            for address, state, attempts, before, process in rows:
-                if state == "running" and any(name is not None and alive(name) for name in (before, process)):
-                    continue
-                database.execute(
-                    "UPDATE cells SET state = 'running', owner = ?, process = NULL WHERE address = ?", (owner, address)
+            while self._next or self._look_for_free(alive):
+                address, attempts, *seen = self._next.popleft()
+                taken = database.execute(  # unless another runner has been faster
+                    "UPDATE cells SET state = 'running', owner = ?, process = NULL WHERE address = ? AND attempts = ? "
+                    "AND state = ? AND owner IS ? AND process IS ? AND address IN (SELECT address FROM grid)",
+                    (owner, address, attempts, *seen),
                 )
-                files = self._config_file(address), self.run_folder(address), self.log_file(address)
-                return Job(address, *files, again=attempts > 0)
+                if taken.rowcount:
+                    files = self.config_file(address), self.run_folder(address), self.log_file(address)
+                    return Job(address, *files, again=attempts > 0)
         return None
+
+    def _look_for_free(self, alive: Callable[[str], bool]) -> bool:
+        """Find the cells that may be claimed, all at once; whether there are any."""
+        rows = self._database.execute(
+            "SELECT address, attempts, state, owner, process FROM cells NATURAL JOIN grid "
+            "WHERE state IN ('waiting', 'running') GROUP BY address ORDER BY attempts, min(position)"
+        )
+        self._next.extend(
+            row for row in rows if row[2] == "waiting" or not any(name is not None and alive(name) for name in row[3:])
+        )
+        return bool(self._next)
 
     def orphaned(self, alive: Callable[[str], bool]) -> bool:
         """Whether a cell's process goes on after its runner has died."""
@@ -247,6 +262,7 @@ class Store:
 
     def release(self, address: str) -> None:
         """Give a claimed cell back, as one that was interrupted."""
+        self._next.clear()  # it may come before those
         with self._change() as database:
             database.execute(
                 "UPDATE cells SET state = 'waiting', owner = NULL, process = NULL "
@@ -261,8 +277,28 @@ class Store:
 
     def largest_memory(self) -> int:
         """The largest memory that a cell of the grid has taken so far, bytes; 0 where none has run."""
-        (value,) = self._database.execute("SELECT max(memory) FROM cells NATURAL JOIN grid").fetchone()
-        return int(value or 0)
+        row = self._database.execute(
+            "SELECT memory FROM cells WHERE memory IS NOT NULL AND address IN (SELECT address FROM grid) "
+            "ORDER BY memory DESC LIMIT 1"
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def progress(self) -> list[tuple[dict[str, Any], dict[str, int], float | None]]:
+        """The grid, seeds, folds and trials put together: labels, cells in each state, and mean seconds of a cell."""
+        rows = self._database.execute(
+            "SELECT json_remove(labels, '$.seed', '$.fold', '$.trial') AS place, state, count(*), sum(seconds), "
+            "count(seconds) "
+            "FROM grid NATURAL JOIN cells GROUP BY place, state ORDER BY min(position)"
+        )
+        places: dict[str, tuple[dict[str, int], list[float]]] = {}
+        for place, state, count, seconds, timed in rows:
+            states, sums = places.setdefault(place, (dict.fromkeys(STATES, 0), [0.0, 0.0]))
+            states[state] = count
+            sums[:] = sums[0] + (seconds or 0), sums[1] + timed
+        return [
+            (json.loads(place), states, sums[0] / sums[1] if sums[1] else None)
+            for place, (states, sums) in places.items()
+        ]
 
     def about(self) -> dict[str, Any]:
         """What ``plan`` was told of the grid."""
@@ -299,3 +335,13 @@ def _finished(database: sqlite3.Connection, other_than: set[str]) -> list[tuple[
         "ORDER BY position"
     ).fetchall()
     return [row for row in rows if row[1] not in other_than]
+
+
+@functools.lru_cache(maxsize=8)  # folds and fractions share their configuration
+def _settings_text(config: FinetuneConfig, here: Path) -> str:
+    settings = config.to_dict()
+    for name in ("data", "weights"):
+        if settings[name] is not None and Path(settings[name]).exists():
+            settings[name] = str(here / settings[name])
+    shared = {name: value for name, value in settings.items() if name not in ("splits", "out")}
+    return str(yaml.dump(shared, Dumper=_DUMPER, sort_keys=False, allow_unicode=True))

@@ -12,7 +12,13 @@ def main(argv: list[str]) -> int:
     """Run a grid, or tell how far one is, or write its report as it is now."""
     if argv and argv[0] in ("status", "report"):
         return _look(argv[0], argv[1:])
-    parser = Parser("bench", "Run a grid of fine-tuning runs, each once; also: acnorm bench status DIR, report DIR.")
+    if argv and argv[0] == "study":
+        from acnorm.cli import study
+
+        return study.main(argv[1:])
+    parser = Parser(
+        "bench", "Run a grid of fine-tuning runs, each once; also: acnorm bench status DIR, report DIR, study DIR."
+    )
     parser.add_argument("grid", metavar="GRID.yaml", type=Path, help="which runs; see docs/compare.md")
     from acnorm.cli import benching
 

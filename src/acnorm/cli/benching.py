@@ -1,4 +1,4 @@
-"""What ``acnorm bench`` and ``acnorm compare`` share: the table while cells run, a look ahead, and the end."""
+"""What ``acnorm bench`` and ``acnorm compare`` share: their flags, a look ahead, the table of states, and the end."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def run(grid: Grid, options: Any, command: str) -> int:
         RunError: cells failed; the report tells which, and why.
     """
     from acnorm.bench.run import foreseen, run_bench
+    from acnorm.cli.progress import Progress
 
     engine, jobs = _engine(options), 1 if options.jobs is None else options.jobs
     if options.dry_run:
@@ -110,7 +111,7 @@ def ahead(cells: pd.DataFrame, jobs: int, trials: int = 1) -> str:
     labels = [name for name in cells.columns if name not in _OWN]
     rows = [[*labels, "state", "time", "memory"]]
     for _, cell in cells.iterrows():
-        place = ["none" if cell[name] is None else str(cell[name]) for name in labels]
+        place = [_shown(cell[name]) for name in labels]
         rows.append([*place, cell["state"], _time(cell["seconds"]), _memory(cell["memory"])])
     left = cells[cells["state"] != "done"].drop_duplicates("address")
     told = f"{len(cells)} cells, {len(left)} to run"
@@ -135,55 +136,34 @@ def _memory(size: float) -> str:
 
 def status(store: Store) -> str:
     """Return the table of what has been run so far: a row for each place of the grid, seeds and folds together."""
-    cells = store.table()
-    if cells.empty:
-        return "no cells"
-    labels = [
-        name
-        for name in cells.columns
-        if name.startswith("label_")
-        and name not in ("label_seed", "label_fold", "label_trial")
-        and (name == f"label_{store.about().get('compare')}" or cells[name].map(str).nunique() > 1)
-    ]
-    rows = [[*(name.removeprefix("label_") for name in labels), "done", "running", "waiting", "failed", "time a run"]]
-    for _, group in cells.groupby([cells[name].map(str) for name in labels], sort=False):
-        counts = group["state"].value_counts()
-        place = [str(group[name].iloc[0]) for name in labels]
-        numbers = [str(counts.get(state, 0)) for state in ("done", "running", "waiting", "failed")]
-        rows.append([*place, *numbers, _time(float(group["seconds"].astype(float).mean()))])
-    return table(rows)
+    rows = status_rows(store)
+    return table(rows) if len(rows) > 1 else "no cells"
 
 
-class Progress:
-    """The table while cells run: live in a terminal, a line for each change elsewhere."""
+def status_rows(store: Store, most: int | None = None) -> list[list[str]]:
+    """Return the rows of the table of what has been run so far, its head first.
 
-    def __init__(self) -> None:
-        self._live: Any = None
-        self._before: dict[str, int] = {}
+    Args:
+        store: of the bench.
+        most: rows below the head; those with running cells come first where there are more.
+    """
+    places = store.progress()
+    compared = store.about().get("compare")
+    values = {name: {str(place.get(name)) for place, _, _ in places} for name in (places[0][0] if places else ())}
+    labels = [name for name in values if name == compared or len(values[name]) > 1]
+    left_out = 0
+    if most is not None and len(places) > most:
+        left_out = len(places) - most
+        places = sorted(places, key=lambda place: not place[1]["running"])[:most]
+    rows = [[*labels, "done", "running", "waiting", "failed", "time a run"]]
+    for place, states, seconds in places:
+        numbers = [str(states[state]) for state in ("done", "running", "waiting", "failed")]
+        shown = [_shown(place.get(name)) for name in labels]
+        rows.append([*shown, *numbers, _time(float("nan") if seconds is None else seconds)])
+    if left_out:
+        rows.append([f"… and {left_out} more"] + [""] * (len(rows[0]) - 1))
+    return rows
 
-    def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True), refresh_per_second=4)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def show(self, store: Store) -> None:
-        """Show what has changed."""
-        counts = store.counts()
-        if counts == self._before:
-            return
-        self._before = counts
-        if self._live is not None:
-            from rich.text import Text
-
-            self._live.update(Text(status(store)))
-            return
-        told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        sys.stderr.write(f"acnorm: {told}\n")
+def _shown(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -24,6 +24,7 @@ VERBS = {
     "compare": "compare methods on one data set and checkpoint over seeds and folds: differences with intervals",
     "bench": "run a grid of tasks, checkpoints, methods, seeds and folds; each run once, interrupted ones go on",
     "report": "write the report of one or several runs",
+    "inspect": "what fine-tuning did to the affine of runs: movement, domains, matching channels",
     "predict": "run a finished run's network on new images",
     "export": "export a finished run's network to ONNX or torch.export, checked",
     "demo": "the whole job on generated images: rank, fine-tune with and without AC-Norm, report",

@@ -44,6 +44,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--layers", metavar="PATTERN", help="norm layers that AC-Corr looks at, such as 'layer4*'")
     parser.add_argument("--seed", type=int, default=0, help="of all draws, and first of the probe seeds (default: 0)")
     parser.add_argument("--minimum-share", type=float, default=0.9, help="least share that must load (default: 0.9)")
+    parser.add_argument("--stem-rule", default="sum", help="how a first convolution takes other channels (sum)")
+    parser.add_argument("--depth-rule", default="spread", help="how 2D kernels become 3D (spread)")
     parser.add_argument("--cache", metavar="FOLDER", help="keep features there, to be used again")
     parser.add_argument("--csv", metavar="FILE", help="write a row for each candidate and measure")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from acnorm.errors import UserError
@@ -77,13 +79,18 @@ def permutations(tiles: int, count: int, seed: int = 0) -> Int[Tensor, "count ti
         >>> permutations(4, 3)[0].tolist()
         [0, 1, 2, 3]
     """
+    return torch.from_numpy(_permutations(tiles, count, seed).copy())
+
+
+@cache
+def _permutations(tiles: int, count: int, seed: int) -> NDArray[np.int64]:
     draw = np.random.default_rng(seed)
     taken = [np.arange(tiles)]
     while len(taken) < count:
         drawn = np.stack([draw.permutation(tiles) for _ in range(1000)])
         least = np.min([(drawn != other).sum(axis=1) for other in taken], axis=0)
         taken.append(drawn[least.argmax()])
-    return torch.from_numpy(np.stack(taken))
+    return np.stack(taken)
 
 
 def reordered(tiles: Tiles, orders: Int[Tensor, "batch tile"]) -> Tiles:

@@ -168,10 +168,8 @@ def label_map_task(
     probe: Mapping[str, Any],
     *,
     seed: int,
-    minimum_share: float,
-    cache: Path | None,
-    probe_seeds: range,
     settings: Mapping[str, Any],
+    **common: Any,
 ) -> LabelMapTask:
     """Read label maps and return what is the same for all candidates.
 
@@ -180,10 +178,8 @@ def label_map_task(
         measures: the chosen ones.
         probe: steps, epochs and layers.
         seed: as for ``rank``.
-        minimum_share: as for ``rank``.
-        cache: as for ``rank``.
-        probe_seeds: as for ``rank``.
         settings: those of ``rank`` that are for label maps, by name.
+        common: the other fields of ``Task``.
 
     Raises:
         UserError: as ``load_segmentation``, or a setting that does not fit.
@@ -208,10 +204,8 @@ def label_map_task(
         loaded,
         measures,
         seed,
-        minimum_share,
-        cache,
-        probe_seeds,
-        {**probe, "batch_size": batch_size, "loss": patch_loss()},
+        probe={**probe, "batch_size": batch_size, "loss": patch_loss()},
         stages=own["stage"],
         voxels=own["voxels"] or VOXELS,
+        **common,
     )

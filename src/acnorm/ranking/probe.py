@@ -23,7 +23,28 @@ HEAD_RATE = 10.0
 BATCH_SIZE = 64
 
 
-def probe(
+def probe(network: nn.Module, head: str, train: CaseDataset | PatchDataset, *, seed: int, **settings: Any) -> None:
+    """Train a network in place for one optimiser step, for some, or for whole epochs.
+
+    Args:
+        network: converted, with a new head.
+        head: name of the head.
+        train: training cases.
+        seed: of the order.
+        settings: the others of ``probe_steps``.
+
+    Raises:
+        RunError: the loss is not finite.
+
+    Examples:
+        >>> probe.__name__
+        'probe'
+    """
+    for _ in probe_steps(network, head, train, seed=seed, **settings):
+        pass
+
+
+def probe_steps(
     network: nn.Module,
     head: str,
     train: CaseDataset | PatchDataset,
@@ -33,8 +54,8 @@ def probe(
     epochs: int | None = None,
     batch_size: int = BATCH_SIZE,
     loss: Loss | None = None,
-) -> None:
-    """Train a network in place for one optimiser step, for some, or for whole epochs.
+) -> Iterator[int]:
+    """Train a network in place, and give the number of steps done after each.
 
     The protocol is fixed, because scores of different protocols cannot be compared: plain SGD without momentum or
     decay, learning rate 0.01 and 0.1 for the head, batches of 64 in an order drawn from the seed, images without
@@ -55,8 +76,8 @@ def probe(
         RunError: the loss is not finite.
 
     Examples:
-        >>> probe.__name__
-        'probe'
+        >>> probe_steps.__name__
+        'probe_steps'
     """
     fast = [parameter for name, parameter in network.named_parameters() if name.startswith(f"{head}.")]
     chosen = {id(parameter) for parameter in fast}
@@ -66,8 +87,10 @@ def probe(
     device = next(network.parameters()).device
     batches = EpochBatches(len(train), batch_size, seed=seed)
     network.train()
-    for keys in islice(_all_epochs(batches, epochs), None if epochs else steps or 1):
+    wanted = islice(_all_epochs(batches, epochs), None if epochs else steps or 1)
+    for done, keys in enumerate(wanted, 1):
         _step(network, optimizer, [train[key] for key in keys], device, loss or class_loss)
+        yield done
 
 
 def _all_epochs(batches: EpochBatches, epochs: int | None) -> Iterator[list[Key]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
 from acnorm.core.convert import ConversionError, acnorm_layers, convert
 from acnorm.data.dataset import CaseDataset
@@ -16,6 +17,8 @@ from acnorm.ranking.ac_corr import ac_corr, chosen_layers
 from acnorm.ranking.affine_drift import affine_drift
 from acnorm.ranking.inputs import NotDefined
 from acnorm.ranking.probe import BATCH_SIZE, Loss, probe
+
+NetworkOf = Callable[[int], tuple[Network, Sequence[str] | None]]
 
 # Below this spread (standard deviation) of a layer's source ratios, its channels can hardly be told apart.
 LEAST_SPREAD = 1e-3
@@ -36,7 +39,7 @@ class Probed:
 
 
 def probed(
-    network_of: Callable[[int], tuple[Network, Sequence[str] | None]],
+    network_of: NetworkOf,
     train: CaseDataset | PatchDataset,
     seeds: range,
     *,
@@ -69,14 +72,7 @@ def probed(
     scores, drifts = [], []
     for seed in seeds:
         network, trained = network_of(seed)
-        try:
-            module = convert(network.module, trained)
-        except ConversionError as error:
-            raise NotDefined(str(error)) from None
-        ratios = [layer.ratios()[1] for layer in acnorm_layers(module).values()]
-        spread = float(np.median([float(ratio.std(correction=0)) for ratio in ratios]))
-        if spread < LEAST_SPREAD:
-            raise NotDefined(f"its affine ratios hardly differ (median spread {spread:.1e}): it looks untrained")
+        module = converted(network, trained)
         try:
             chosen_layers(module, layers)
         except ValueError as error:
@@ -86,3 +82,28 @@ def probed(
         scores.append(ac_corr(module, layers))
         drifts.append(affine_drift(module, layers))
     return Probed(tuple(score.paper for score in scores), tuple(score.per_channel for score in scores), tuple(drifts))
+
+
+def converted(network: Network, trained: Sequence[str] | None) -> nn.Module:
+    """Convert a network, or refuse one in which nothing was trained.
+
+    Args:
+        network: with its weights loaded.
+        trained: the norm layers whose affine was; those that look so where None.
+
+    Raises:
+        NotDefined: the affine is constant over channels or hardly differs.
+
+    Examples:
+        >>> converted.__name__
+        'converted'
+    """
+    try:
+        module = convert(network.module, trained)
+    except ConversionError as error:
+        raise NotDefined(str(error)) from None
+    ratios = [layer.ratios()[1] for layer in acnorm_layers(module).values()]
+    spread = float(np.median([float(ratio.std(correction=0)) for ratio in ratios]))
+    if spread < LEAST_SPREAD:
+        raise NotDefined(f"its affine ratios hardly differ (median spread {spread:.1e}): it looks untrained")
+    return module

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from acnorm.checkpoints.load import MINIMUM_SHARE
+from acnorm.checkpoints.stem import DEPTH_RULES, STEM_RULES
 from acnorm.data.formats import read_cases
 from acnorm.data.loading import load_data
 from acnorm.errors import UserError
@@ -51,6 +52,8 @@ def rank(
     layers: str | None = None,
     seed: int = 0,
     minimum_share: float = MINIMUM_SHARE,
+    stem_rule: str = "sum",
+    depth_rule: str = "spread",
     cache: Path | str | None = None,
 ) -> Ranking:
     """Score candidates on the training cases by transferability measures; the validation and test cases are not used.
@@ -84,6 +87,8 @@ def rank(
         layers: names of the norm layers that AC-Corr and affine drift look at, as a pattern ("layer4*").
         seed: of the splits, the draws of patients, the random weights, and first of the probe seeds.
         minimum_share: least share of the parameters, and of what the file holds, that must load.
+        stem_rule: how the first convolution of a file takes another number of channels, as for ``finetune``.
+        depth_rule: how 2D kernels of a file become 3D, as for ``finetune``.
         cache: folder in which features are kept, by the content of all that they depend on.
 
     Raises:
@@ -110,6 +115,7 @@ def rank(
     common: dict[str, Any] = {
         "seed": seed,
         "minimum_share": minimum_share,
+        **_rules(stem_rule, depth_rule),
         "cache": None if cache is None else Path(cache),
         "probe_seeds": range(seed, seed + probe_seeds),
     }
@@ -244,6 +250,13 @@ def _check_kind(
     for name, value in for_label_maps.items():
         if not label_maps and value not in (None, False):
             raise UserError(f"--{name.replace('_', '-')} is for label maps; {data} holds classes: leave it out.")
+
+
+def _rules(stem: str, depth: str) -> dict[str, str]:
+    for name, value, allowed in (("stem", stem, STEM_RULES), ("depth", depth, DEPTH_RULES)):
+        if value not in allowed:
+            raise UserError(f"--{name}-rule is {value!r}, must be {' or '.join(map(repr, allowed))}.")
+    return {"stem_rule": stem, "depth_rule": depth}
 
 
 def _check(names: Sequence[str], models: Sequence[str], probe: Mapping[str, int | None]) -> None:

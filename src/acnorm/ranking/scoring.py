@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from acnorm.checkpoints.load import LoadReport, load_checkpoint
+from acnorm.checkpoints.stem import DepthRule, StemRule
 from acnorm.data.batches import EpochBatches
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.preprocessing import statistics
@@ -25,7 +26,7 @@ from acnorm.ranking.inputs import NotDefined
 from acnorm.ranking.measures import Evidence, Measure
 from acnorm.ranking.placing import deviation
 from acnorm.ranking.probe import BATCH_SIZE
-from acnorm.ranking.probed import Probed, probed
+from acnorm.ranking.probed import NetworkOf, Probed, probed
 from acnorm.ranking.resampling import Draws, Resampled, resampled
 from acnorm.ranking.result import RANDOM, Candidate, Score
 
@@ -43,7 +44,8 @@ class Found:
 class Task:
     """What is the same for all candidates; here for images with classes.
 
-    data: ``PreparedData``, or of a subclass other data with training cases, classes and preprocessing.
+    data: ``PreparedData``, or of a subclass other data with training cases, classes and preprocessing. intervals:
+    whether measures of features are computed on draws of patients as well.
     """
 
     refused: ClassVar[Mapping[str, str]] = {}  # why measures with these needs have no score
@@ -55,6 +57,9 @@ class Task:
     cache: Path | None
     probe_seeds: range
     probe: Mapping[str, Any]
+    stem_rule: StemRule = "sum"
+    depth_rule: DepthRule = "spread"
+    intervals: bool = True
 
     def network(self, model: str, name: str | None, seed: int) -> tuple[Network, LoadReport | None]:
         """The network with a head drawn from the seed, and what loaded from the file (nothing where None)."""
@@ -63,8 +68,15 @@ class Task:
             network = self.new_network(model)
         if name is None:
             return network, None
-        share = self.minimum_share
-        report = load_checkpoint(network.module, name, head=network.head, stem=network.stem, minimum_share=share)
+        report = load_checkpoint(
+            network.module,
+            name,
+            head=network.head,
+            stem=network.stem,
+            minimum_share=self.minimum_share,
+            stem_rule=self.stem_rule,
+            depth_rule=self.depth_rule,
+        )
         return network, report
 
     def new_network(self, model: str) -> Network:
@@ -142,7 +154,7 @@ class Task:
     def _score_features(self, found: Found, network: Network, cases: Any, name: str | None) -> None:
         evidence, cached = self.evidence(network, cases, name)
         found.candidate = replace(found.candidate, size=evidence.features.shape[1], cached=cached)
-        draws = Draws.make(evidence.labels, list(evidence.groups), seed=self.seed)
+        draws = Draws.make(evidence.labels, list(evidence.groups), seed=self.seed) if self.intervals else Draws((), ())
         for measure in self._served:
             if not measure.of_network:
                 _timed(found, measure.name, partial(resampled, measure, evidence, draws))
@@ -159,7 +171,8 @@ class Task:
             reason = str(error)
         _add_by_seed(found, "gradient-ratio", values, reason, time.perf_counter() - start)
 
-    def _score_probes(self, found: Found, model: str, cases: Any, first: Network, report: LoadReport | None) -> None:
+    def with_new_heads(self, model: str, first: Network, report: LoadReport | None) -> NetworkOf:
+        """The network with what loaded into ``first``, and a head of its own for each probe seed."""
         names = () if report is None else report.loaded
         loaded = {name: value for name, value in first.module.state_dict().items() if name in names}
 
@@ -168,9 +181,12 @@ class Task:
             network.module.load_state_dict(loaded, strict=False)
             return network, None if report is None else report.trained_norms
 
+        return network_of
+
+    def _score_probes(self, found: Found, model: str, cases: Any, first: Network, report: LoadReport | None) -> None:
         start, result, reason = time.perf_counter(), None, None
         try:
-            result = probed(network_of, cases, self.probe_seeds, **self.probe)
+            result = probed(self.with_new_heads(model, first, report), cases, self.probe_seeds, **self.probe)
         except NotDefined as error:
             reason = str(error)
         seconds = time.perf_counter() - start

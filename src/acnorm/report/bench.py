@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from acnorm._version import __version__
 from acnorm.bench.over_tasks import OverTasks, over_tasks
 from acnorm.bench.results import Block, Results, results_of
 from acnorm.bench.store import Store
@@ -18,6 +15,7 @@ from acnorm.report import bench_figures
 from acnorm.report.bench_tables import memory, seconds, tables_of
 from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
+from acnorm.report.page import page
 from acnorm.report.search import choices_table, search_sentence
 from acnorm.report.tables import as_html, as_latex, as_markdown
 
@@ -56,7 +54,7 @@ acnorm compare.
     with replacing(folder / "results.tex") as draft:
         draft.write_text(latex(results, over), encoding="utf-8")
     with replacing(folder / "report.html") as draft:
-        draft.write_text(render(results, over, folder.resolve().name), encoding="utf-8")
+        draft.write_text(render(results, folder.resolve().name, over), encoding="utf-8")
     return folder / "report.html"
 
 
@@ -78,12 +76,12 @@ def cells_table(results: Results) -> pd.DataFrame:
     return kept.rename(columns=lambda name: str(name).removeprefix("label_").removeprefix("metric_"))
 
 
-def markdown(results: Results, over: OverTasks | None) -> str:
+def markdown(results: Results, over: OverTasks | None = None) -> str:
     """Return the comparisons as Markdown: all tables, then what can be concluded.
 
     Examples:
         >>> import pandas as pd
-        >>> markdown(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
+        >>> markdown(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
         ''
     """
     tables = [as_markdown(table) for tables in tables_of(results, over).values() for table in tables]
@@ -92,12 +90,12 @@ def markdown(results: Results, over: OverTasks | None) -> str:
     return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
 
 
-def latex(results: Results, over: OverTasks | None) -> str:
+def latex(results: Results, over: OverTasks | None = None) -> str:
     """Return the tables of a bench for LaTeX, each an environment of its own; they need the package booktabs.
 
     Examples:
         >>> import pandas as pd
-        >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
+        >>> latex(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
         '% needs: \\\\usepackage{booktabs}\\n'
     """
     tables = [as_latex(table) for tables in tables_of(results, over).values() for table in tables]
@@ -132,25 +130,22 @@ def basis(results: Results) -> str:
     return " ".join([*told, "p values are corrected by Holm over all comparisons."])
 
 
-def render(results: Results, over: OverTasks | None, name: str) -> str:
+def render(results: Results, name: str, over: OverTasks | None = None) -> str:
     """Return the page as text.
 
     Examples:
         >>> render.__name__
         'render'
     """
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    source = files("acnorm.report")
-    template = environment.from_string(source.joinpath("bench.html").read_text(encoding="utf-8"))
     pictures = {key: Markup(with_prefix(svg, key)) for key, svg in _pictures(results, over).items()}
     unfinished = results.counts.get("waiting", 0) + results.counts.get("running", 0)
-    return template.render(
-        style=Markup(source.joinpath("style.css").read_text(encoding="utf-8")),
+    return page(
+        "bench.html",
         name=name,
         results=results,
         over=over,
         sentences=_sentences(results),
-        cautions=_cautions(results, unfinished),
+        lines=_cautions(results, unfinished),
         pictures=pictures,
         basis=basis(results),
         tables={
@@ -159,7 +154,6 @@ def render(results: Results, over: OverTasks | None, name: str) -> str:
         search_sentence=search_sentence(results.about),
         seconds=seconds,
         memory=memory,
-        version=__version__,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, ParamSpec
 import matplotlib
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -83,12 +84,26 @@ def inline_svg(label: str) -> Callable[[Callable[Arguments, Figure]], Callable[A
                 # The browser draws the text, so a glyph that Matplotlib's own font lacks is no loss.
                 warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
                 nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-                draw(*args, **kwargs).savefig(buffer, format="svg", dpi=150, metadata=nothing)
+                _laid_out(draw(*args, **kwargs)).savefig(buffer, format="svg", dpi=150, metadata=nothing)
             return _inline(buffer.getvalue(), label)
 
         return drawn
 
     return decorate
+
+
+def _laid_out(figure: Figure) -> Figure:
+    """The figure with its axes where its layout puts them, and without the layout.
+
+    Saving a figure with a layout draws it twice, the first time for the layout alone.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        FigureCanvasSVG(figure)  # whose texts are as wide as those of the file
+        figure.dpi = 72
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    return figure
 
 
 def _inline(document: str, label: str) -> str:

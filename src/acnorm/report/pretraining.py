@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from acnorm._version import __version__
 from acnorm.errors import UserError
 from acnorm.report import figures
 from acnorm.report.drawing import with_prefix
+from acnorm.report.page import page
 from acnorm.report.thumbnail import thumbnail
 
 KIND = "pretraining"
@@ -54,13 +52,10 @@ def render(folder: Path) -> str:
     data, metrics = (_json(folder, name) for name in ("data.json", "metrics.json"))
     samples = _json(folder, "samples.json") or []
     history = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else None
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    source = files("acnorm.report")
-    template = environment.from_string(source.joinpath("pretraining.html").read_text(encoding="utf-8"))
     curves = None if history is None else with_prefix(figures.learning_curves(_from_one(history), None), "curves")
     last = {} if metrics is None else metrics["last_epoch"]
-    return template.render(
-        style=Markup(source.joinpath("style.css").read_text(encoding="utf-8")),
+    return page(
+        "pretraining.html",
         name=folder.resolve().name,
         config=config,
         data=data,
@@ -68,7 +63,6 @@ def render(folder: Path) -> str:
         figures=[(_NAMES.get(key, key), value) for key, value in last.items()],
         curves=None if curves is None else Markup(curves),
         samples=[{**entry, "uri": thumbnail(folder, entry["image"], largest=1200)[0]} for entry in samples],
-        version=__version__,
     )
 
 

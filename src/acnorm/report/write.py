@@ -6,19 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from acnorm._version import __version__
 from acnorm.errors import UserError
 from acnorm.report import acnorm_figures, comparison, figures, pretraining, summary
 from acnorm.report.drawing import with_prefix
+from acnorm.report.page import page
 from acnorm.report.read import read_run
 from acnorm.report.records import Metric, Run
 
@@ -86,17 +84,12 @@ def render(runs: Sequence[Run]) -> str:
     repeated = next((folder for folder in folders if folders.count(folder) > 1), None)
     if repeated is not None:
         raise UserError(f"the run '{repeated}' is given twice; give each run once.")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters["metric_name"] = summary.metric_name
-    source = files("acnorm.report")
-    template = environment.from_string(source.joinpath("template.html").read_text(encoding="utf-8"))
     names = comparison.run_names(runs)
-    return template.render(
-        style=Markup(source.joinpath("style.css").read_text(encoding="utf-8")),
+    return page(
+        "template.html",
         pages=[_page(run, name, f"run-{index}") for index, (run, name) in enumerate(zip(runs, names, strict=True), 1)],
         together=_together(runs, names) if len(runs) > 1 else None,
         absent=ABSENT,
-        version=__version__,
     )
 
 

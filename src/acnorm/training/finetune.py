@@ -20,6 +20,7 @@ from acnorm.core.summary import summary
 from acnorm.data.atomic import replacing
 from acnorm.data.tasks import find_task
 from acnorm.errors import RunError, UserError
+from acnorm.training.affine_record import RECORD, AffineRecord
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.fit import best_epoch, fit, make_trainer, seconds_before
 from acnorm.training.kind import Kind, kind_of
@@ -107,7 +108,8 @@ def _train_and_finish(
     start = time.perf_counter()
     objective = kind.objective(config, data)
     module = FinetuneModule(model.module, model.network.head, data, config, objective, model.method, model.setup)
-    trainer = fit(module, config, run, resume_from=resume_file(config, run), until=until)
+    record = AffineRecord(run.path / RECORD, config.epochs)
+    trainer = fit(module, config, run, resume_from=resume_file(config, run), until=until, callbacks=[record])
     if not trainer.is_global_zero:
         return Result(run.path, {})
     if until is not None:

@@ -37,6 +37,7 @@ def fit(
     *,
     resume_from: Path | None = None,
     until: int | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> L.Trainer:
     """Train; leaves best.ckpt, last.ckpt and metrics.csv in the run folder.
 
@@ -46,6 +47,7 @@ def fit(
         run: its folder.
         resume_from: the checkpoint to go on from.
         until: stop after this many epochs; the rates are those of the whole run.
+        callbacks: are called before an epoch's checkpoint is written.
 
     Raises:
         UserError: devices, strategy or precision that Lightning does not accept here; a damaged checkpoint.
@@ -60,7 +62,7 @@ def fit(
         _check_whole(resume_from)
     interrupt = signal.getsignal(signal.SIGINT)
     with _quiet():
-        trainer = make_trainer(config, run, module.objective)
+        trainer = make_trainer(config, run, module.objective, callbacks)
         if until is not None:
             trainer.fit_loop.max_epochs = min(until, config.epochs)
         try:
@@ -242,7 +244,12 @@ _PARTS_OF_A_CHECKPOINT = {
 }
 
 
-def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | None = None) -> L.Trainer:
+def make_trainer(
+    config: FinetuneConfig,
+    run: RunFolder,
+    objective: Objective | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> L.Trainer:
     """Make the trainer of a run; nothing is written yet.
 
     Raises:
@@ -254,7 +261,7 @@ def make_trainer(config: FinetuneConfig, run: RunFolder, objective: Objective | 
     """
     try:
         with _quiet():
-            return _trainer(config, run, objective or ClassificationObjective())
+            return _trainer(config, run, objective or ClassificationObjective(), callbacks)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, ImportError) as error:
         told = " ".join(str(error).split())
         name = next((name for name, words in _WORDS.items() if re.search(words, told, re.IGNORECASE)), "accelerator")
@@ -279,8 +286,9 @@ _EXAMPLES = {
 }
 
 
-def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective) -> L.Trainer:
+def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective, first: Sequence[Callback]) -> L.Trainer:
     callbacks: list[Callback] = [
+        *first,
         History(run.history, objective.columns),
         FolderCheckpoint(run.checkpoints, "best", objective.monitor),
         FolderCheckpoint(run.checkpoints, "last"),  # after the best one, whose state is part of what it saves
