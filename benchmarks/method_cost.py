@@ -114,7 +114,7 @@ def steps_of(kind: str, device: str) -> dict[str, Callable[[], None]]:
     """A step of every method that this kind of network takes."""
     made = {}
     for name, method in METHODS.items():
-        if method.needs_source_head and "segmenter" in kind:
+        if "segmenter" in kind and (method.needs_source_head or name == "bi-tuning"):
             continue
         if name in ("lp-ft", "gradual"):
             made[f"{name}, first epoch"] = step_of(kind, name, 0, device)

@@ -41,7 +41,8 @@ def planned(folder: Path, /, **changes: Any) -> Store:
 def result(value: float, *, seconds: float = 10.0) -> dict[str, Any]:
     """A metrics.json."""
     metrics = {"macro_auc": {"value": value, "low": None, "high": None}, "brier": {"value": None}}
-    return {"monitor": "val_macro_auc", "seconds": seconds, "splits": {"test": {"metrics": metrics}}}
+    splits = {split: {"metrics": metrics} for split in ("val", "test")}
+    return {"monitor": "val_macro_auc", "seconds": seconds, "splits": splits}
 
 
 def settings_of(job: Job) -> dict[str, Any]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from acnorm.report.write import write_report as write_report
     from acnorm.training.export import export as export
     from acnorm.training.predict import predict as predict
+    from acnorm.workflows import compare as compare
     from acnorm.workflows import finetune as finetune
     from acnorm.workflows import pretrain as pretrain
 
@@ -40,6 +41,7 @@ _HOMES = {
     "census": "acnorm.core.convert",
     "check": "acnorm.data.check",
     "checkpoint": "acnorm.models.checkpoint",
+    "compare": "acnorm.workflows",
     "convert": "acnorm.core.convert",
     "export": "acnorm.training.export",
     "finetune": "acnorm.workflows",

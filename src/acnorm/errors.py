@@ -25,3 +25,12 @@ class RunError(RuntimeError):
             ...
         acnorm.errors.RunError: the loss is not finite at epoch 3.
     """
+
+
+class StoppedError(RunError):
+    """A run that the user stopped on its way.
+
+    Examples:
+        >>> issubclass(StoppedError, RunError)
+        True
+    """

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
-from acnorm.bench.cells import Inputs, address_of, code_version, read_inputs
+from acnorm.bench.cells import LIBRARIES, Inputs, address_of, code_version, network_content, read_inputs
 from acnorm.bench.folds import Division
 from acnorm.data.case import Collection
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
-from tiny_runs import checkpoint, config, eyes
+from tiny_runs import NETWORK, checkpoint, config, eyes
 
 INPUTS = Inputs(Collection((), (), Path("eyes"), "folder"), "data", "weights", None)
 DIVISION = Division({"a": "train", "b": "test"}, "made", released_test=False)
@@ -100,3 +101,25 @@ def test_a_missing_checkpoint_is_told(tmp_path: Path):
     assert str(error.value) == (
         "--weights no.pth: no such file; give a checkpoint, or leave it out for random weights."
     )
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_versions_of_what_computes_count(monkeypatch: pytest.MonkeyPatch, library: str):
+    first = code_version.__wrapped__()
+    monkeypatch.setattr("acnorm.bench.cells.version", lambda name: "0" if name == library else version(name))
+    assert code_version.__wrapped__() != first
+
+
+def test_the_versions_of_extras_count_for_the_networks_that_they_give(monkeypatch: pytest.MonkeyPatch):
+    def found(model: str, timm: str | None) -> str | None:
+        def installed(name: str) -> str:
+            if timm is None:
+                raise PackageNotFoundError
+            return timm
+
+        monkeypatch.setattr("acnorm.bench.cells.version", installed)
+        return network_content(model)
+
+    for model in ("timm/resnet18", "smp/unet-resnet18", "torchvision/resnet18", NETWORK):
+        assert len({found(model, version) for version in ("1.0", "1.1", None)}) == 3
+    assert {found("cifar/resnet20", version) for version in ("1.0", "1.1", None)} == {None}

@@ -67,7 +67,7 @@ def test_folds_are_stratified_and_a_fifth_of_the_rest_is_for_validation():
     for division in divisions(collection(cases, 4), folds=5, seed=3):
         assert Counter(labels[name] for name in part(division, "test")) == dict.fromkeys(range(4), 5)
         assert len(part(division, "val")) == 16
-        assert division.ratio == pytest.approx(20 / 80)
+        assert division.ratio == pytest.approx(20 / 64)
 
 
 def test_repeats_differ_and_the_same_seed_repeats():
@@ -132,6 +132,14 @@ def test_fractions_nest_keep_patients_whole_and_every_class(
         assert {case.label for case in chosen} == set(range(classes))
         assert {case.id for case in cases if case.patient in {case.patient for case in chosen}} == names
         assert abs(len(names) - fraction * len(cases)) <= 4 * classes
+
+
+@given(fraction=st.floats(0.05, 1), seed=st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_the_ratio_is_of_test_to_training_cases_alone(fraction: float, seed: int):
+    cases = collection(eyes(60))
+    division = with_fraction(divisions(cases, folds=4, seed=seed)[0], cases, fraction, seed)
+    assert division.ratio == len(part(division, "test")) / len(part(division, "train"))
 
 
 def test_fractions_are_stratified():

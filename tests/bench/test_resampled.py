@@ -76,6 +76,16 @@ def test_a_metric_that_is_none_is_told():
     assert resampled_metric(table, "dice", draw_weights(np.random.default_rng(0))) is None
 
 
+@pytest.mark.parametrize("name", ["NA", "None", "nan", "null", "N/A"])
+def test_a_patient_or_case_of_any_name_is_one(tmp_path: Path, name: str):
+    rows = f"split,id,patient,label,prediction,hd95\ntest,01,{name},0,0,\ntest,{name},{name},1,1,2.5\n"
+    (tmp_path / "per_case.csv").write_text(rows)
+    table = read_test_cases(tmp_path)
+    assert table["patient"].tolist() == [name, name]
+    assert set(table.index) == {"01", name}
+    assert table["hd95"].isna().tolist() == [index == "01" for index in table.index]  # of numbers, none is none
+
+
 def test_test_cases_are_read_by_id(tmp_path: Path):
     rows = "split,id,patient,label,prediction\nval,x,P,0,0\ntest,02,,1|2,1\ntest,01,007,none,1\n"
     (tmp_path / "per_case.csv").write_text(rows)

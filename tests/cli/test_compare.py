@@ -94,6 +94,19 @@ def test_a_dry_run_writes_nothing_and_knows_what_was_measured(
     assert len(started) == 4
 
 
+def test_settings_are_searched_by_one_switch(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert compare(tmp_path, "--seeds", "1", "--folds", "2", "--search", "3", "--dry-run") == 0
+    assert capsys.readouterr().out.endswith(
+        "4 cells, each the best of 3 trials: 12 runs in all; time and memory are not known before the first is finished.\n"
+    )
+    assert compare(tmp_path, "--seeds", "1", "--folds", "2", "--search", "3") == 0
+    assert len(started) == 12
+    told = capsys.readouterr().out
+    assert "| bn-only | 6 | " in told
+    assert "bn-only.rate " in told
+    assert "Settings were searched: 3 trials for every method in every fold" in told
+
+
 def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--epochs", "7") == 1
     assert len(started) == 4
@@ -119,6 +132,7 @@ def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, ca
         (["--seeds", "many"], "--seeds is 'many', must be a whole number; see acnorm compare --help."),
         (["--seeds", "0"], "acnorm compare: seeds is [], must be different whole numbers, 0 or more."),
         (["--fractions", "0", "1"], "acnorm compare: fractions is [0.0, 1.0], must be numbers above 0, at most 1."),
+        (["--search", "1"], "acnorm compare: search is 1, must be 2 or more trials."),
         (["--jobs", "0"], "--jobs is 0, must be 1 or more."),
         (["--threads", "0"], "--threads is 0, must be 1 or more."),
         (["--engine", "slurm"], "--engine: invalid choice: 'slurm' (choose from "),

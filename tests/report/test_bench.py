@@ -162,7 +162,13 @@ def test_each_run_says_what_it_was_made_of(tmp_path: Path):
     for name in ("address", "data_sha256", "splits_sha256"):
         assert list(table[name]) == [value[:16] for value in planned_rows[name]]
     assert table["weights_sha256"].isna().all()
-    assert table["code"].str.fullmatch(r"acnorm \S+ \(\w{12}\) torch \S+ monai \S+ lightning \S+ numpy \S+").all()
+    assert (
+        table["code"]
+        .str.fullmatch(
+            r"acnorm \S+ \(\w{12}\) torch \S+ monai \S+ lightning \S+ torchmetrics \S+ numpy \S+ scipy \S+ scikit-learn \S+"
+        )
+        .all()
+    )
 
 
 def test_code_that_changed_between_runs_is_told(tmp_path: Path):

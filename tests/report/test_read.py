@@ -151,3 +151,12 @@ def test_a_spoilt_file_is_named_with_the_remedy(tmp_path: Path, name: str, text:
     run_folders.write_run(tmp_path, classes=("no", "yes"), cases=10)
     (tmp_path / name).write_text(text)
     assert re.fullmatch(f"'RUN/{re.escape(name)}' {told}{re.escape(REMEDY)}", message(tmp_path))
+
+
+def test_a_case_may_be_called_as_what_is_missing_is_elsewhere(tmp_path: Path) -> None:
+    run_folders.write_run(tmp_path, classes=("no", "yes"), cases=10)
+    file = tmp_path / "per_case.csv"
+    lines = file.read_text().splitlines()
+    split, _, rest = lines[1].split(",", 2)
+    file.write_text("\n".join([lines[0], f"{split},NA,{rest}", *lines[2:]]) + "\n")
+    assert "NA" in read_run(tmp_path).cases["id"].tolist()

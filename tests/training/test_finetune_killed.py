@@ -102,6 +102,16 @@ def test_resumed_equals_uninterrupted(folder: Path, tmp_path: Path, changes: dic
         assert (whole / name).read_bytes() == (killed / name).read_bytes()
 
 
+def test_the_time_of_the_epochs_before_a_kill_counts(folder: Path, tmp_path: Path):
+    run = killed_run(folder, tmp_path / "run", 2)
+    history = pd.read_csv(run / "metrics.csv")
+    assert len(history) == 2
+    history.assign(seconds=1000.0).to_csv(run / "metrics.csv", index=False)
+    metrics = run_finetune(config(folder, out=run, resume=True)).metrics
+    assert 2000 < metrics["seconds"] < 2200
+    assert run_finetune(config(folder, out=tmp_path / "whole")).metrics["seconds"] < 200
+
+
 def test_killed_again_and_again(folder: Path, tmp_path: Path, vanilla: Path):
     for epoch, resume in ((0, False), (0, True), (1, True), (2, True)):
         killed_run(folder, tmp_path / "run", epoch, **from_weights(folder, resume=resume))

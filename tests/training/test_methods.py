@@ -217,6 +217,7 @@ def test_a_config_of_before_the_methods_still_loads(folder: Path, tmp_path: Path
         ({"delta": {"batches": 0}}, "delta.batches is 0, must be 1 or more."),
         ({"cotuning": {"strength": -1.0}}, "cotuning.strength is -1.0, must be 0 or more and finite."),
         ({"lwf": {"temperature": 0.0}}, "lwf.temperature is 0.0, must be above 0 and finite."),
+        ({"bi_tuning": {"queue": 0, "momentum": 1.0}}, "bi_tuning.queue is 0, must be 1 or more; bi_tuning.momentum is 1.0, must be above 0 and below 1."),
         ({"l2sp": 3}, "l2sp is 3, must be settings by name, such as alpha: 0.01."),
         ({"method": "l2+l2sp"}, "--method l2+l2sp: l2 and l2sp both decide where weights are drawn to; give one of the two."),
     ],

@@ -77,3 +77,21 @@ def test_a_layer_without_gradient_keeps_a_least_rate():
 def test_batches_are_at_least_one():
     assert AutoRGN(batches=0).problems() == ["auto_rgn.batches is 0, must be 1 or more"]
     assert make_method("auto-rgn").own_rates
+
+
+@pytest.mark.parametrize("name", ["auto-rgn+last-k", "auto-rgn+bn-only", "auto-rgn+gradual"])
+def test_beside_freezing_the_largest_of_what_trains_has_the_whole_rate(name: str):
+    training = Training("2D classifier", make_method(name), epochs=8, dtype=torch.float32)
+    training.run(2)  # of gradual, one stage is free by then
+    training.module.on_train_epoch_start()
+    setup = training.setup
+    rates = make_method("auto-rgn").epoch_rates(setup, 2)
+    learning = [rates[name] for name in setup.encoder if setup.parameters[name].requires_grad]
+    assert 0 < len(learning) < len(setup.encoder)
+    assert max(learning) == 1.0
+    assert max(rates.values()) == 1.0
+    everything = deepcopy(setup.network).requires_grad_(True)
+    whole = AutoRGN().epoch_rates(Setup(everything, setup.head, loss=setup.loss, batches=setup.batches), 2)
+    free = [name for name in setup.encoder if setup.parameters[name].requires_grad]
+    scale = max(whole[name] for name in free)
+    assert [rates[name] for name in free] == pytest.approx([whole[name] / scale for name in free], rel=1e-4)

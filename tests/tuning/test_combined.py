@@ -35,7 +35,7 @@ REFUSED = [
             f"linear-probe+{name}",
             f"linear-probe trains the head alone, which leaves {name} nothing to do; leave it out.",
         )
-        for name in ("acnorm", "l2sp", "lrd", "auto-rgn", "delta", "bss", "stochnorm", "cotuning", "lwf")
+        for name in ("acnorm", "l2sp", "lrd", "auto-rgn", "delta", "bss", "stochnorm", "cotuning", "lwf", "bi-tuning")
     ),
     ("l2sp+linear-probe", "linear-probe trains the head alone, which leaves l2sp nothing to do; leave it out."),
 ]

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from acnorm.tuning.bn_only import BNOnly
+from acnorm.tuning.combined import terms_of
 from acnorm.tuning.groups import freeze, parameter_groups, resting_modules
 from acnorm.tuning.hooks import Setup, inside
 from acnorm.tuning.method import METHODS, make_method
 from tuning_setups import MAKERS, Training, moved, setup_of
 
 HEADS = {"2D classifier": "linear", "3D classifier": "fc", "3D segmenter": "decoder"}
-STAGES = {"2D classifier": 3, "3D classifier": 5, "3D segmenter": 5}
+STAGES = {"2D classifier": 4, "3D classifier": 5, "3D segmenter": 5}
 kinds = pytest.mark.parametrize("kind", MAKERS)
 
 
@@ -70,9 +71,9 @@ def test_all_that_can_moves(kind: str, name: str):
 
 
 def test_gradual_unfreezing_frees_a_stage_an_epoch_from_the_top():
-    training = Training("2D classifier", make_method("gradual"), dtype=torch.float32)
+    training = Training("2D classifier", make_method("gradual"), epochs=8, dtype=torch.float32)
     before = deepcopy(training.setup.network.state_dict())
-    for freed in ([], [2], [1, 2], [0, 1, 2]):
+    for freed in ([], [3], [2, 3], [1, 2, 3], [0, 1, 2, 3]):
         training.run(1)
         found = moved(before, training.setup.network.state_dict())
         assert found == head_names(training, "2D classifier") | stage_names(training, *freed)
@@ -103,14 +104,14 @@ def test_parameters_that_never_learn_are_not_in_the_optimiser_and_all_others_onc
         method, setup = make_method(name), training.setup
         epochs = [method.frozen(setup, epoch) for epoch in range(8)]
         learning = {n: p for n, p in setup.parameters.items() if not all(n in frozen for frozen in epochs)}
-        own = [] if training.module.penalty is None else training.module.penalty.parameters()
+        own = [parameter for term in terms_of(training.module.penalty) for parameter in term.learning()]
         assert set(listed) == {id(p) for p in (*learning.values(), *own)}
 
 
 def test_rates_are_multiplied_and_the_fastest_of_the_encoder_comes_first():
     setup = setup_of("2D classifier", make_method("lrd"))
     groups = parameter_groups(make_method("bn-only+lrd"), setup, rate=0.1, head_rate=10, decay=0.5)
-    assert [group["lr"] for group in groups] == pytest.approx([1.0, 0.75, 0.5625, 1.0])
+    assert [group["lr"] for group in groups] == pytest.approx([1.0, 0.75, 0.5625, 0.421875, 1.0])
     assert {group["weight_decay"] for group in groups} == {0.5}
     assert sum(len(group["params"]) for group in groups) == 38 + 2
 
@@ -139,3 +140,24 @@ def test_a_rate_of_its_own_for_each_parameter_is_a_group_with_its_name():
 def test_without_a_norm_layer_bn_only_has_nothing_to_train():
     with pytest.raises(ValueError, match=r"^no norm layer with weight and bias outside the head of Linear\.$"):
         BNOnly().check(Setup(nn.Linear(1, 1), ""))
+
+
+@pytest.mark.parametrize("name", ["lwf", "cotuning", "bi-tuning"])
+def test_what_a_penalty_learns_as_the_encoder_does_rests_while_the_head_trains_alone(name: str):
+    training = Training("2D classifier", make_method(f"lp-ft+{name}"), epochs=8, dtype=torch.float32)
+    (term,) = terms_of(training.module.penalty)
+    before = [parameter.detach().clone() for parameter in term.learning()]
+    training.run(2)
+    assert all(torch.equal(*pair) for pair in zip(before, term.learning(), strict=True))
+    training.run(1)
+    assert not any(torch.equal(*pair) for pair in zip(before, term.learning(), strict=True))
+
+
+@pytest.mark.parametrize(("beside", "decay"), [("l2sp", 0.0), ("delta", 0.0), ("l2", 0.01), ("lrd", 0.5)])
+@pytest.mark.parametrize("name", ["lwf", "cotuning", "bi-tuning"])
+def test_what_a_penalty_learns_decays_as_the_encoder_does(name: str, beside: str, decay: float):
+    training = Training("2D classifier", make_method(f"{name}+{beside}"), weight_decay=0.5)
+    own = {id(parameter) for term in terms_of(training.module.penalty) for parameter in term.learning()}
+    (group,) = [group for group in training.optimizer.param_groups if own & {id(p) for p in group["params"]}]
+    assert own == {id(p) for p in group["params"]}
+    assert group["weight_decay"] == decay

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from acnorm.models.sources import MODELS, Network, build_network, build_unet, find_source
-from acnorm.tuning.hooks import inside
+from acnorm.tuning.hooks import Setup, inside
+from acnorm.tuning.method import make_method
 from acnorm.tuning.stages import stages_of, taps_of
 from tiny_runs import NETWORK, TinyNet
 
@@ -32,7 +33,19 @@ def test_every_parameter_outside_the_head_is_in_one_stage(name: str, segments: b
         network.module.get_submodule(tap)
         assert name.startswith("genesis") or not any(inside(leaf, (tap,)) for leaf in sum(stages[:at], ()))
     if name in MODELS and MODELS[name].stages:
-        assert len(stages) == len(MODELS[name].stages)
+        assert len(stages) == len(MODELS[name].stages) + bool(MODELS[name].stem)
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_the_stem_of_a_cifar_resnet_is_a_stage_of_its_own_as_that_of_other_resnets(segments: bool):
+    build, prefix = (build_unet, "encoder.") if segments else (build_network, "")
+    network = build("cifar/resnet20", classes=2, channels=1)
+    stages = stages_of(network)
+    assert [name for name in stages[0] if not name.endswith("relu")] == [f"{prefix}conv1", f"{prefix}bn1"]
+    assert all(inside(name, (f"{prefix}layer1",)) for name in stages[1])
+    assert taps_of(network)[0] == f"{prefix}bn1"
+    rates = make_method("lrd").rates(Setup(network.module, network.head, stages))
+    assert rates[f"{prefix}conv1.weight"] == rates[f"{prefix}layer1.0.conv1.weight"] * 0.75
 
 
 def test_children_of_a_network_of_ones_own_are_stages_with_their_norms():

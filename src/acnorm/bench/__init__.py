@@ -5,6 +5,10 @@ folds       repeated divisions into train, validation and test, and shares of th
 cells       one run of a grid, addressed by what decides its result
 store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
+compare     the grid of acnorm compare
+search      the settings of every run, looked for on its validation cases
+halving     which of several runs to go on with, within a budget of time
+short_finetunes  halving of the candidates that rank cannot tell apart
 engine      what the runner asks of the place where cells run
 runner      the cells, a few at a time, as processes on this machine or tasks of a Ray cluster
 results     the metrics of the finished cells, compared

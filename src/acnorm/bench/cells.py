@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from acnorm.tuning.method import setting_of
 NAMED_BY_CONTENT = ("data", "weights", "splits", "out")
 # They show and order results, and change none.
 WITHOUT_EFFECT = ("bench", "report", "cli", "demo.py", "workflows.py")
-LIBRARIES = ("torch", "monai", "lightning", "numpy")
+LIBRARIES = ("torch", "monai", "lightning", "torchmetrics", "numpy", "scipy", "scikit-learn")
+OF_NETWORKS = ("timm", "torchvision", "segmentation-models-pytorch")  # which give networks, and are extras
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Inputs:
         collection: all cases of the data.
         data: fingerprint of them.
         weights: SHA-256 of the checkpoint; its name where it is fetched; None without one.
-        network: SHA-256 of the file of a network of the user's own.
+        network: SHA-256 of the file of a network of the user's own, and the versions of what an extra gives it.
     """
 
     collection: Collection
@@ -120,8 +122,7 @@ def code_version() -> str:
         inside = file.relative_to(package)
         if inside.parts[0] not in WITHOUT_EFFECT:
             whole.update(inside.as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    libraries = " ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return f"acnorm {__version__} ({whole.hexdigest()}) {libraries}"
+    return f"acnorm {__version__} ({whole.hexdigest()}) {' '.join(_versions(LIBRARIES))}"
 
 
 def read_inputs(config: FinetuneConfig) -> Inputs:
@@ -137,7 +138,7 @@ def read_inputs(config: FinetuneConfig) -> Inputs:
         acnorm.data.problems.DataError: nowhere: no such file or folder; check the path
     """
     collection, data = _read_data(config.data, config.format, config.skip_bad)
-    return Inputs(collection, data, _weights(config.weights), _own_network(config.model))
+    return Inputs(collection, data, _weights(config.weights), network_content(config.model))
 
 
 @functools.lru_cache(maxsize=64)
@@ -161,6 +162,27 @@ def _weights(weights: str | None) -> str | None:
         raise UserError(f"--weights {weights}: no such file; give a checkpoint, or leave it out for random weights.")
     with Path(weights).open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def network_content(model: str) -> str | None:
+    """Return what decides a network of the user's own or of an extra: its file, and the libraries that it comes from.
+
+    Examples:
+        >>> network_content("cifar/resnet20") is None
+        True
+    """
+    own = _own_network(model)
+    if own is None and model.partition("/")[0] not in ("timm", "torchvision", "smp"):
+        return None
+    return " ".join([*([own] if own else []), *_versions(OF_NETWORKS)])
+
+
+def _versions(libraries: Sequence[str]) -> list[str]:
+    found = []
+    for name in libraries:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return found
 
 
 def _own_network(model: str) -> str | None:

@@ -43,9 +43,9 @@ class Division:
 
     @property
     def ratio(self) -> float:
-        """Test cases over all others, which the corrected resampled t-test asks for."""
-        test = sum(split == "test" for split in self.assigned.values())
-        return test / (len(self.assigned) - test)
+        """Test cases over training cases, which the corrected resampled t-test asks for."""
+        splits = list(self.assigned.values())
+        return splits.count("test") / max(splits.count("train"), 1)
 
 
 def divisions(collection: Collection, *, folds: int, seed: int) -> list[Division]:

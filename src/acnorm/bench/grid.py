@@ -14,6 +14,7 @@ fractions: [0.1, 1.0]                                         # of the training 
 compare: method                                               # the axis whose values are compared
 baseline: vanilla
 metric: macro_auc
+search: 10                                                    # optional: trials of settings, for every run
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import yaml
 
 from acnorm.bench.cells import Cell, Inputs, read_inputs
 from acnorm.bench.folds import Division, divisions, with_fraction
+from acnorm.bench.search import space_of
 from acnorm.bench.variants import FRACTIONS, OF_A_TASK, VARIANTS, Variants, chosen_settings, read_only, with_folder
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
@@ -36,7 +38,7 @@ from acnorm.training.settings import config_from_settings, flat
 
 KEYS = (
     "base", "axes", "variants", "tasks", "folder", "exclude",
-    "seeds", "folds", "fractions", "compare", "baseline", "metric",
+    "seeds", "folds", "fractions", "compare", "baseline", "metric", "search",
 )  # fmt: skip
 MADE_HERE = {
     "out": "cells lie in --out",
@@ -65,6 +67,7 @@ class Grid:
         compare: the axis whose values are compared.
         baseline: the value of it that the others are compared with; the first where not given.
         metric: of the test split; where not given, what the runs choose their epoch by.
+        search: trials of the settings of every run, judged on its validation cases; none where not given.
         source: what messages name.
         only: values of the runs that ``cells`` returns, by axis, "task", "fraction", "seed" or "fold"; all where empty.
 
@@ -91,6 +94,7 @@ class Grid:
     compare: str = ""
     baseline: Any = None
     metric: str | None = None
+    search: int | None = None
     source: str = "grid"
     variants: Variants = field(default_factory=dict)
     folder: str | None = None
@@ -121,6 +125,8 @@ class Grid:
                 raise self._wrong(f"{place}fractions is {list(fractions)}, must be numbers above 0, at most 1")
             if len(set(fractions)) < len(fractions):
                 raise self._wrong(f"{place}fractions is {list(fractions)}, must be different numbers")
+        if self.search is not None and self.search < 2:
+            raise self._wrong(f"search is {self.search}, must be 2 or more trials")
 
     def _refuse_settings(self) -> None:
         places = (("base", self.base), ("axes", self.axes), *self.tasks.items(), *self._variants())
@@ -171,6 +177,8 @@ class Grid:
         Raises:
             UserError: no such axis or value.
         """
+        if self.search is not None and given:
+            raise self._wrong("a search runs all cells of a grid; leave out --only or search")
         tasks = {"task": list(self.tasks)} if self.tasks else {}
         fractions = dict.fromkeys(value for task in self.tasks or [None] for value in self._fractions(task))
         places = {"fraction": list(fractions), "seed": self.seeds, "fold": range(self.folds)}
@@ -231,6 +239,7 @@ class Grid:
                     where = "" if task is None else f"tasks: {task}: "
                     raise UserError(f"{self.source}: {where}{error}") from None
                 found = True
+                self._refuse_searched_axes(config)
                 yield labels, config
         if not found:
             raise self._wrong(f"{'--only' if self.only else 'exclude'} leaves no run; leave some of it out")
@@ -240,6 +249,11 @@ class Grid:
         of_task = {name: value for name, value in own.items() if name not in OF_A_TASK}
         axes = chosen_settings(chosen, {**self.variants, **own.get(VARIANTS, {})})
         return with_folder({"out": "cells", **flat(self.base), **flat(of_task), **axes}, self.folder)
+
+    def _refuse_searched_axes(self, config: FinetuneConfig) -> None:
+        both = [name for name in self.axes if name in space_of(config)] if self.search is not None else []
+        if both:
+            raise self._wrong(f"axes: {both[0]} is searched as well; leave out the axis or search")
 
 
 def read_grid(file: Path) -> Grid:
@@ -292,6 +306,7 @@ def _checked(file: Path, name: str, value: Any) -> Any:
         "fractions": ("a list of numbers", isinstance(value, list) and all(map(_is_number, value))),
         "compare": ("the name of an axis", isinstance(value, str)),
         "metric": ("the name of a metric", isinstance(value, str)),
+        "search": ("a whole number of trials", _is_whole(value)),
     }
     allowed, right = kinds.get(name, ("", True))
     if not right:

@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
+from acnorm.data.tables import read_table
 from acnorm.training.metrics import classification_metrics, multilabel_metrics
 
 Weights = Int[NDArray[np.int64], "resample case"]
@@ -27,9 +28,9 @@ def read_test_cases(run: Path) -> pd.DataFrame | None:
     file = run / "per_case.csv"
     if not file.is_file():
         return None
-    table = pd.read_csv(file, dtype={"id": str, "patient": str, "label": str, "prediction": str}, keep_default_na=True)
+    table = read_table(file, ("split", "id", "patient", "label", "prediction"))
     table = table[table["split"] == "test"].set_index("id").sort_index()
-    table["patient"] = table["patient"].where(table["patient"].notna(), table.index.to_series())
+    table["patient"] = table["patient"].where(table["patient"] != "", table.index.to_series())
     return table
 
 

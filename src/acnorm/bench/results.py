@@ -151,8 +151,10 @@ def results_of(store: Store) -> Results:
         >>> results_of(Store(Path(tempfile.mkdtemp()))).blocks
         ()
     """
-    table, about = store.table(), store.about()
-    if table.empty:
+    about = store.about()
+    searching = bool(about.get("searching"))  # nothing is compared yet, and no test figure of a trial is read
+    table = store.table("val" if searching else "test")
+    if table.empty or searching:
         return Results((), table, store.counts(), "", about)
     axis = f"label_{about['compare']}"
     kept = [name for name in table.columns if name.startswith("label_") and name not in (axis, *_PLACE)]
@@ -315,18 +317,18 @@ def _draw() -> np.random.Generator:
 
 
 def metric_of(done: pd.DataFrame, asked: str | None) -> str:
-    """Return the metric that was asked for, or what the runs choose their epoch by, as the test split has it.
+    """Return the metric that was asked for, or what the runs choose their epoch by, as their cases are measured.
 
     Args:
-        done: finished rows of ``Store.table``.
-        asked: metric that was asked for.
+        done: finished runs, a row each, with the metrics of one split.
+        asked: its name.
 
     Raises:
-        UserError: it has no better end, or is not measured.
+        UserError: it is not measured, or has no better end.
 
     Examples:
-        >>> metric_of(pd.DataFrame({"monitor": ["val_dice"], "metric_dice": [0.8]}), None)
-        'dice'
+        >>> metric_of(pd.DataFrame({"monitor": ["val_dice"], "metric_iou": [0.6], "metric_dice_vessel": [0.7]}), None)
+        'dice_vessel'
     """
     known = [name.removeprefix("metric_") for name in done.columns if name.startswith("metric_")]
     measured = [name for name in known if len(done) and done[f"metric_{name}"].notna().any()]

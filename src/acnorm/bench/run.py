@@ -17,6 +17,7 @@ from acnorm.bench.forks import local
 from acnorm.bench.grid import Grid
 from acnorm.bench.processes import free_memory
 from acnorm.bench.runner import Runner, threads_for
+from acnorm.bench.search import as_plain, check_search, search
 from acnorm.bench.store import FILE, Store
 from acnorm.errors import UserError
 
@@ -60,22 +61,33 @@ def run_bench(
     for name, value in (("jobs", jobs), ("threads", threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}, must be 1 or more.")
+    if grid.search is not None:
+        check_search()
     cells = grid.cells()
     refuse_other_files(out)
     here = _here(launch, jobs, threads or threads_for(jobs))
     with here if engine is None else engine(out, cells) as where, _terminated_as_interrupted():
         store = Store(out)
-        about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric}
-        store.plan(cells, {**about, "command": command, "code": code_version()}, keep=bool(grid.only))
-        told(store)
-        Runner(
-            store,
-            where.launch,
-            jobs=where.jobs,
-            told=lambda _: told(store),
-            free=where.free,
-            idle=lambda: told(store),
-        ).run()
+        about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric, "search": None}
+        about |= {"command": command, "code": code_version(), "searching": grid.search is not None}
+
+        def run(chosen: Sequence[Cell], again: bool = True) -> None:
+            store.plan(chosen, about, keep=bool(grid.only), again=again)
+            told(store)
+            Runner(
+                store,
+                where.launch,
+                jobs=where.jobs,
+                told=lambda _: told(store),
+                free=where.free,
+                idle=lambda: told(store),
+            ).run()
+
+        if grid.search is not None:
+            about["search"] = as_plain(grid.search, [])
+            cells, choices = search(cells, grid.search, grid.metric, store, run)
+            about |= {"search": as_plain(grid.search, choices), "searching": False}
+        run(cells, again=grid.search is None)
     return store
 
 

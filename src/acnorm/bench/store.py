@@ -123,13 +123,14 @@ class Store:
         """What the process of a cell printed."""
         return self.folder / "logs" / f"{address[:16]}.txt"
 
-    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any], *, keep: bool = False) -> None:
+    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any], *, keep: bool = False, again: bool = True) -> None:
         """Make these cells the grid: finished ones stay so, failed ones are to be tried again.
 
         Args:
             cells: of the grid, in their order.
             about: what the report is to know, as plain values.
             keep: leave finished cells of other places in the grid, before these: the grid is run in parts.
+            again: whether failed ones are tried again.
         """
         self._next.clear()
         (self.folder / "configs").mkdir(exist_ok=True)
@@ -154,7 +155,8 @@ class Store:
             database.executemany(
                 "INSERT INTO grid VALUES (?, ?, ?, ?, ?)", [(at, *row) for at, row in enumerate([*before, *rows])]
             )
-            database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
+            if again:
+                database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
             database.executemany(
                 "INSERT OR REPLACE INTO about VALUES (?, ?)",
                 [(name, json.dumps(value)) for name, value in about.items()],
@@ -282,9 +284,10 @@ class Store:
         return 0 if row is None else int(row[0])
 
     def progress(self) -> list[tuple[dict[str, Any], dict[str, int], float | None]]:
-        """The grid with its seeds and folds put together: labels, cells in each state, and mean seconds of a cell."""
+        """The grid, seeds, folds and trials put together: labels, cells in each state, and mean seconds of a cell."""
         rows = self._database.execute(
-            "SELECT json_remove(labels, '$.seed', '$.fold') AS place, state, count(*), sum(seconds), count(seconds) "
+            "SELECT json_remove(labels, '$.seed', '$.fold', '$.trial') AS place, state, count(*), sum(seconds), "
+            "count(seconds) "
             "FROM grid NATURAL JOIN cells GROUP BY place, state ORDER BY min(position)"
         )
         places: dict[str, tuple[dict[str, int], list[float]]] = {}

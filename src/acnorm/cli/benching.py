@@ -44,7 +44,7 @@ def run(grid: Grid, options: Any, command: str) -> int:
 
     engine, jobs = _engine(options), 1 if options.jobs is None else options.jobs
     if options.dry_run:
-        print(ahead(foreseen(grid.cells(), options.out), jobs))
+        print(ahead(foreseen(grid.cells(), options.out), jobs, grid.search or 1))
         return 0
     with Progress() as progress:
         store = run_bench(
@@ -96,8 +96,8 @@ def finish(out: Path) -> None:
     sys.stdout.flush()
 
 
-def ahead(cells: pd.DataFrame, jobs: int) -> str:
-    """Return the table of ``--dry-run``.
+def ahead(cells: pd.DataFrame, jobs: int, trials: int = 1) -> str:
+    """Return the table of ``--dry-run``; with several trials of settings, each cell stands for as many runs.
 
     Examples:
         >>> import pandas as pd
@@ -115,7 +115,10 @@ def ahead(cells: pd.DataFrame, jobs: int) -> str:
         rows.append([*place, cell["state"], _time(cell["seconds"]), _memory(cell["memory"])])
     left = cells[cells["state"] != "done"].drop_duplicates("address")
     told = f"{len(cells)} cells, {len(left)} to run"
-    seconds, memory = left["seconds"].sum() / jobs, left["memory"].max() * jobs
+    if trials > 1:
+        told = f"{len(cells)} cells, each the best of {trials} trials: {trials * len(cells)} runs in all"
+        left = cells
+    seconds, memory = trials * left["seconds"].sum() / jobs, left["memory"].max() * jobs
     if not len(left):
         return f"{table(rows)}\n\n{told}."
     if left["seconds"].isna().all():

@@ -6,6 +6,8 @@ import shlex
 
 from acnorm.cli.parser import Parser
 
+TRIALS = 10  # of --search without a number
+
 
 def main(argv: list[str]) -> int:
     """Compare methods over seeds and folds, and print what can be concluded."""
@@ -22,32 +24,24 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--folds", type=int, default=5, help="of the patients in each repeat (5)")
     parser.add_argument("--fractions", nargs="+", type=float, default=[1.0], help="of the training labels (1.0)")
     parser.add_argument("--metric", help="of the test cases (what the runs choose their epoch by)")
+    parser.add_argument(
+        "--search",
+        nargs="?",
+        const=TRIALS,
+        type=int,
+        metavar="TRIALS",
+        help=f"look for the settings of every method on validation cases, with as many trials for each ({TRIALS})",
+    )
     benching.add_flags(parser)
     own, others = _parted(argv, parser)
     options = parser.parse(own)
-    from acnorm.bench.grid import MADE_HERE, Grid
-    from acnorm.errors import UserError
+    from acnorm.bench.compare import comparison, refuse_made_here
     from acnorm.training.settings import config_from_flags
 
-    given = {argument.partition("=")[0].removeprefix("--").replace("-", "_") for argument in others}
-    for name, hint in {**MADE_HERE, "method": "give methods"}.items():
-        if name in given:
-            raise UserError(f"--{name}: is set for every run of acnorm compare; {hint.replace('give ', 'give --', 1)}.")
+    refuse_made_here({argument.partition("=")[0].removeprefix("--").replace("-", "_"): None for argument in others})
     config = config_from_flags([*others, f"--method={options.methods[0]}", f"--out={options.out}"])
-    base = {name: value for name, value in config.to_dict().items() if name not in (*MADE_HERE, "method")}
-    if len(set(options.methods)) < 2:
-        raise UserError(f"--methods {' '.join(options.methods)}: give two or more, to compare them.")
-    grid = Grid(
-        base=base,
-        axes={"method": options.methods},
-        seeds=tuple(range(options.seeds)),
-        folds=options.folds,
-        fractions=options.fractions,
-        compare="method",
-        baseline=options.baseline,
-        metric=options.metric,
-        source="acnorm compare",
-    )
+    named = ("methods", "seeds", "folds", "fractions", "baseline", "metric", "search")
+    grid = comparison(config, **{name: getattr(options, name) for name in named})
     return benching.run(grid, options, shlex.join(["acnorm", "compare", *argv]))
 
 

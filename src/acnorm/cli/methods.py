@@ -26,5 +26,9 @@ def main(argv: list[str]) -> int:
         settings = [f"{flag}.{name.replace('_', '-')} {value!r}" for name, value in entry.settings.items()]
         if settings:
             print(f"    flags  {' '.join(settings)}")
+        searched = [f"{flag}.{name.replace('_', '-')} {range}" for name, range in entry.search.items()]
+        if searched:
+            print(f"    search {', '.join(searched)}")
     print("\nCosts are times of a training step relative to plain fine-tuning. Several at once: --method acnorm+l2sp.")
+    print("acnorm compare --search looks for the settings under search, and for the learning rate of every method.")
     return 0

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acnorm.cli.budget import add_budget_flags, check_budget, run_short
 from acnorm.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--cache", metavar="FOLDER", help="keep features there, to be used again")
     parser.add_argument("--csv", metavar="FILE", help="write a row for each candidate and measure")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_budget_flags(parser)
     options = vars(parser.parse(argv))
     as_json, as_csv = options.pop("json"), options.pop("csv")
+    short = {name: options.pop(name) for name in ("budget", "runs", "epochs", "method")}
+    check_budget(short)
     from acnorm.data.atomic import check_writable
     from acnorm.errors import UserError
     from acnorm.ranking.rank import rank
@@ -61,7 +65,15 @@ def main(argv: list[str]) -> int:
     ranking = rank(**options)
     if as_csv is not None:
         _write(ranking, Path(as_csv))
-    print(json.dumps(ranking.to_dict(), indent=1) if as_json else as_text(ranking))
+    if as_json:
+        found = {} if short["budget"] is None else {"short_finetunes": run_short(ranking, short, options).to_dict()}
+        print(json.dumps(ranking.to_dict() | found, indent=1))
+        return 0
+    print(as_text(ranking))
+    if short["budget"] is not None:
+        from acnorm.bench.short_finetunes import as_text as short_as_text
+
+        print(short_as_text(run_short(ranking, short, options)))
     return 0
 
 

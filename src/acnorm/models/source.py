@@ -16,6 +16,7 @@ class ModelSource:
     channels, classes: the factory's names for the number of input channels and classes.
     statistics: mean and standard deviation a channel with which its usual checkpoints were trained.
     stages: names of its modules from image to features, stage by stage, for ``UNet``; empty where it cannot be.
+    stem: of the modules of the first stage, those that methods that go by stages take as one of its own.
     segmenter: function in the same module that builds a segmentation network with a decoder of its own, which is
         pretrained as well, and the name of its new last layer; None where ``UNet`` gives the decoder.
     tapped: its stages are those that the built module tells of itself (timm's ``feature_info``).
@@ -32,6 +33,7 @@ class ModelSource:
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     standalone: bool = False
     stages: tuple[tuple[str, ...], ...] = ()
+    stem: tuple[str, ...] = ()
     segmenter: tuple[str, str] | None = None
     tapped: bool = False
     classifies: bool = True

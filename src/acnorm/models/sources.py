@@ -45,6 +45,7 @@ def _cifar(depth: int) -> ModelSource:
         statistics=CIFAR_STATISTICS,
         standalone=True,
         stages=(("conv1", "bn1", "relu", "layer1"), ("layer2",), ("layer3",)),
+        stem=("conv1", "bn1", "relu"),
     )
 
 

@@ -16,6 +16,7 @@ from acnorm.report.bench_tables import memory, seconds, tables_of
 from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
 from acnorm.report.page import page
+from acnorm.report.search import choices_table, search_sentence
 from acnorm.report.tables import as_html, as_latex, as_markdown
 
 HASH_DIGITS = 16  # as in the names of the run folders
@@ -45,6 +46,9 @@ acnorm compare.
     over = over_tasks(results)
     with replacing(folder / "results.csv") as draft:
         cells_table(results).to_csv(draft, index=False)
+    if results.about.get("search"):
+        with replacing(folder / "search.csv") as draft:
+            choices_table(results.about).to_csv(draft, index=False)
     with replacing(folder / "results.md") as draft:
         draft.write_text(markdown(results, over), encoding="utf-8")
     with replacing(folder / "results.tex") as draft:
@@ -82,6 +86,7 @@ def markdown(results: Results, over: OverTasks | None = None) -> str:
     """
     tables = [as_markdown(table) for tables in tables_of(results, over).values() for table in tables]
     told = [*_sentences(results), *(over.sentences if over else ()), *([basis(results)] if results.blocks else [])]
+    told += [search_sentence(results.about)] if results.about.get("search") else []
     return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
 
 
@@ -146,6 +151,7 @@ def render(results: Results, name: str, over: OverTasks | None = None) -> str:
         tables={
             place: [Markup(as_html(table)) for table in tables] for place, tables in tables_of(results, over).items()
         },
+        search_sentence=search_sentence(results.about),
         seconds=seconds,
         memory=memory,
     )
@@ -170,7 +176,9 @@ def _pictures(results: Results, over: OverTasks | None) -> dict[str, str]:
 
 def _cautions(results: Results, unfinished: int) -> list[str]:
     cautions = []
-    if unfinished:
+    if results.about.get("searching"):
+        cautions.append(search_sentence(results.about))
+    elif unfinished:
         cautions.append(f"{unfinished} of {len(results.table)} cells are not finished: the figures are of the others.")
     if results.failed:
         cautions.append(f"{len(results.failed)} cells failed twice and are left out, with their pairs.")

@@ -7,6 +7,7 @@ from acnorm.bench.results import Block, Comparison, Level, Results
 from acnorm.bench.statistics import Difference
 from acnorm.bench.words import MARGIN, NO_SHARES
 from acnorm.report import summary
+from acnorm.report.search import search_table
 from acnorm.report.tables import Table
 
 NOTHING = "–"
@@ -17,12 +18,13 @@ _NEEDED = (
 
 
 def tables_of(results: Results, over: OverTasks | None) -> dict[str, list[Table]]:
-    """Return all tables by their place: those of the "blocks", the "record", the "ranks" over tasks and the "pairs".
+    """Return all tables by their place: those of the "blocks", the "record", the "ranks" over tasks, the
+    "pairs", and the settings that a "search" chose.
 
     Examples:
         >>> import pandas as pd
         >>> tables_of(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}), None)
-        {'blocks': [], 'record': [], 'ranks': [], 'pairs': []}
+        {'blocks': [], 'record': [], 'ranks': [], 'pairs': [], 'search': []}
     """
     compare = str(results.about.get("compare", ""))
     paired = over is not None and any(row.tasks for row in over.against)
@@ -31,6 +33,7 @@ def tables_of(results: Results, over: OverTasks | None) -> dict[str, list[Table]
         "record": [record_table(results)] if len(results.blocks) > 1 else [],
         "ranks": [ranks_table(over, compare, results.baseline)] if over is not None and paired else [],
         "pairs": [pairs_table(over)] if over is not None and over.pairs else [],
+        "search": [search_table(results.about)] if (results.about.get("search") or {}).get("choices") else [],
     }
 
 

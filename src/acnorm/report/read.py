@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from acnorm.data.tables import read_table
 from acnorm.errors import UserError
 from acnorm.report.records import (
     SPLITS,
@@ -121,7 +122,7 @@ def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        table = pd.read_csv(path, dtype={"id": str, "patient": str}, keep_default_na=True)
+        table = read_table(path, ("split", "id", "patient"))
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         cause = " ".join(str(error).split())
         raise UserError(f"'{path}' is not a valid CSV table ({cause}); {REMEDY}.") from None

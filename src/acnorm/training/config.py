@@ -9,6 +9,7 @@ from typing import Any, cast
 from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
+from acnorm.tuning.bi_tuning import BiTuning
 from acnorm.tuning.bn_only import BNOnly
 from acnorm.tuning.bss import BSS
 from acnorm.tuning.cotuning import CoTuning
@@ -107,6 +108,7 @@ class FinetuneConfig:
         stochnorm: settings of the method StochNorm.
         cotuning: settings of the method Co-Tuning.
         lwf: settings of the method LwF.
+        bi_tuning: settings of the method Bi-Tuning.
         resume: go on with the run in out from its last finished epoch.
         overwrite: delete the run in out first.
         skip_bad: leave out cases that are broken, and list them in the report, in the place of refusing the data.
@@ -180,6 +182,7 @@ class FinetuneConfig:
     stochnorm: StochNormTuning = field(default_factory=StochNormTuning)
     cotuning: CoTuning = field(default_factory=CoTuning)
     lwf: LwF = field(default_factory=LwF)
+    bi_tuning: BiTuning = field(default_factory=BiTuning)
     resume: bool = False
     overwrite: bool = False
 

@@ -22,7 +22,7 @@ from acnorm.data.tasks import find_task
 from acnorm.errors import RunError, UserError
 from acnorm.training.affine_record import RECORD, AffineRecord
 from acnorm.training.config import FinetuneConfig
-from acnorm.training.fit import best_epoch, fit, make_trainer
+from acnorm.training.fit import best_epoch, fit, make_trainer, seconds_before
 from acnorm.training.kind import Kind, kind_of
 from acnorm.training.module import FinetuneModule
 from acnorm.training.norm_statistics import reestimate_statistics, statistics_gap, training_batches
@@ -53,8 +53,13 @@ class Result:
     metrics: dict[str, Any]
 
 
-def run_finetune(config: FinetuneConfig) -> Result:
+def run_finetune(config: FinetuneConfig, *, until: int | None = None) -> Result:
     """Fine-tune as configured and leave a complete run folder, without the report.
+
+    Args:
+        config: of the run.
+        until: stop after this many epochs, to be resumed: there is a history, but neither network nor metrics, of which
+            the result then holds "monitor", what the epoch is chosen by.
 
     Raises:
         UserError: bad input; the folder is then as it was.
@@ -86,7 +91,7 @@ def run_finetune(config: FinetuneConfig) -> Result:
             _start_folder(config, run, data, model, kind)
         start_log()
         logger.info("%s cases to train on, method %s", len(data.train.cases), config.method)
-        return _train_and_finish(config, run, data, model, kind)
+        return _train_and_finish(config, run, data, model, kind, until)
 
 
 def _refuse_processes(config: FinetuneConfig, processes: int) -> None:
@@ -97,16 +102,21 @@ def _refuse_processes(config: FinetuneConfig, processes: int) -> None:
         )
 
 
-def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> Result:
+def _train_and_finish(
+    config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind, until: int | None
+) -> Result:
     start = time.perf_counter()
     objective = kind.objective(config, data)
     module = FinetuneModule(model.module, model.network.head, data, config, objective, model.method, model.setup)
     record = AffineRecord(run.path / RECORD, config.epochs)
-    trainer = fit(module, config, run, resume_from=resume_file(config, run), callbacks=[record])
+    trainer = fit(module, config, run, resume_from=resume_file(config, run), until=until, callbacks=[record])
     if not trainer.is_global_zero:
         return Result(run.path, {})
+    if until is not None:
+        return Result(run.path, {"monitor": objective.monitor})
     trained = _best_network(config, run, data, model, kind)
-    return Result(run.path, _finish(config, run, data, model, kind, trained, time.perf_counter() - start))
+    seconds = seconds_before(trainer.callbacks) + time.perf_counter() - start  # type: ignore[attr-defined]
+    return Result(run.path, _finish(config, run, data, model, kind, trained, seconds))
 
 
 def _best_network(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> nn.Module:

@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from acnorm.data.atomic import replacing
-from acnorm.errors import RunError, UserError
+from acnorm.errors import RunError, StoppedError, UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.module import FinetuneModule
 from acnorm.training.objective import ClassificationObjective, Objective
@@ -36,14 +36,22 @@ def fit(
     run: RunFolder,
     *,
     resume_from: Path | None = None,
+    until: int | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> L.Trainer:
     """Train; leaves best.ckpt, last.ckpt and metrics.csv in the run folder.
 
-    ``callbacks`` are called before an epoch's checkpoint is written.
+    Args:
+        module: what is trained.
+        config: of the run.
+        run: its folder.
+        resume_from: the checkpoint to go on from.
+        until: stop after this many epochs; the rates are those of the whole run.
+        callbacks: are called before an epoch's checkpoint is written.
 
     Raises:
         UserError: devices, strategy or precision that Lightning does not accept here; a damaged checkpoint.
+        StoppedError: the user stopped it.
         RunError: the training could not go on.
 
     Examples:
@@ -55,6 +63,8 @@ def fit(
     interrupt = signal.getsignal(signal.SIGINT)
     with _quiet():
         trainer = make_trainer(config, run, module.objective, callbacks)
+        if until is not None:
+            trainer.fit_loop.max_epochs = min(until, config.epochs)
         try:
             trainer.fit(module, ckpt_path=resume_from, weights_only=True)
         except torch.OutOfMemoryError:
@@ -64,7 +74,7 @@ def fit(
             if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
             signal.signal(signal.SIGINT, interrupt)
-            raise RunError("stopped by the user; go on with --resume.") from None
+            raise StoppedError("stopped by the user; go on with --resume.") from None
     return trainer
 
 
@@ -76,6 +86,19 @@ def best_epoch(run: RunFolder) -> int:
         'best_epoch'
     """
     return int(torch.load(run.best, map_location="cpu", weights_only=True)["epoch"])
+
+
+def seconds_before(callbacks: Sequence[Callback]) -> float:
+    """Return the seconds of the epochs that a resumed run had done before.
+
+    Args:
+        callbacks: of its trainer.
+
+    Examples:
+        >>> seconds_before([History(Path("metrics.csv"), ("val_loss",))])
+        0.0
+    """
+    return sum((callback.before for callback in callbacks if isinstance(callback, History)), 0.0)
 
 
 class History(Callback):
@@ -92,6 +115,7 @@ class History(Callback):
         self.file = file
         self.columns = ("epoch", "learning_rate", "train_loss", *judged, "seconds", "waiting")
         self.rows: list[dict[str, str]] = []
+        self.before = 0.0  # seconds of the epochs that a resumed run had done
         self._start = 0.0
         self._idle = 0.0
         self._waiting = 0.0
@@ -102,6 +126,7 @@ class History(Callback):
         if self.file.is_file():
             with self.file.open(newline="", encoding="utf-8") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        self.before = sum(float(row["seconds"] or 0) for row in self.rows)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Start the clock; the rate of an epoch is the one it starts with."""

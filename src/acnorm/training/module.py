@@ -17,9 +17,9 @@ from acnorm.errors import RunError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.norm_statistics import freeze_statistics
 from acnorm.training.objective import Batch, ClassificationObjective, Objective
-from acnorm.tuning.combined import Sum
-from acnorm.tuning.groups import freeze, parameter_groups
-from acnorm.tuning.hooks import Method, Penalty, Setup
+from acnorm.tuning.combined import terms_of
+from acnorm.tuning.groups import freeze, freeze_terms, parameter_groups, penalty_groups
+from acnorm.tuning.hooks import Method, Setup
 from acnorm.tuning.vanilla import Vanilla
 
 
@@ -85,6 +85,7 @@ class FinetuneModule(L.LightningModule):
         if frozen != self._frozen:
             self._frozen = frozen
             freeze(self.network.train(), frozen, self._setup.stages)
+            freeze_terms(terms_of(self.penalty), self._setup, frozen)
 
     def _set_rates(self, epoch: int) -> None:
         """Multiply the rates of this epoch in, and those of the epoch before out."""
@@ -166,11 +167,14 @@ class FinetuneModule(L.LightningModule):
         groups = parameter_groups(
             self.method, self._setup, rate=rate, head_rate=self.config.head_rate, decay=self.config.weight_decay
         )
-        terms = [] if self.penalty is None else [term for term in self.penalty.modules() if isinstance(term, Penalty)]
-        for term in terms:
-            if not isinstance(term, Sum) and list(term.parameters()):
-                own = rate * (self.config.head_rate if term.new else 1)
-                groups.append({"params": list(term.parameters()), "lr": own})
+        groups += penalty_groups(
+            self.method,
+            self._setup,
+            terms_of(self.penalty),
+            rate=rate,
+            head_rate=self.config.head_rate,
+            decay=self.config.weight_decay,
+        )
         optimizer = torch.optim.SGD(
             groups,
             lr=rate,

@@ -28,7 +28,7 @@ from acnorm.pretraining.monitor import COLLAPSED
 from acnorm.pretraining.pretext import make_pretext
 from acnorm.pretraining.task import Pretext
 from acnorm.training.finetune import Result
-from acnorm.training.fit import fit, make_trainer
+from acnorm.training.fit import fit, make_trainer, seconds_before
 from acnorm.training.prepare import load_weights
 from acnorm.training.pretext_objective import (
     LabelledPretextObjective,
@@ -104,7 +104,7 @@ def run_pretrain(config: PretrainConfig) -> Result:
         trainer = fit(module, settings, run, resume_from=resume_file(settings, run))
         if not trainer.is_global_zero:
             return Result(run.path, {})
-        seconds = time.perf_counter() - start
+        seconds = seconds_before(trainer.callbacks) + time.perf_counter() - start  # type: ignore[attr-defined]
         return Result(run.path, _finish(config, run, data, pretext, module.network, report, seconds))
 
 

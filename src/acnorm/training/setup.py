@@ -64,6 +64,7 @@ class Started:
             source_head=self.source_head,
             epochs=config.epochs,
             batch_size=config.batch_size,
+            seed=config.seed,
             loss=objective.loss,
             batches=batches,
             plain_batches=plain_batches,

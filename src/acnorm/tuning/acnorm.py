@@ -16,6 +16,7 @@ from acnorm.core.layer import Init
 from acnorm.core.partners import ALLOWED, PAPER, is_known
 from acnorm.tuning.hooks import NORMS, About, Method
 from acnorm.tuning.rules import Rules, positive
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class ACNormTuning(Method):
         "a pretrained network with BatchNorm, few labelled images, another domain",
     )
     decides: ClassVar[frozenset[str]] = NORMS
+    space: ClassVar[Space] = {"temperature": Between(0.1, 10, log=True)}
 
     temperature: float = TEMPERATURE
     eps: float = EPS

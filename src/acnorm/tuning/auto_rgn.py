@@ -60,11 +60,18 @@ class AutoRGN(Method):
         return rules.problems
 
     def epoch_rates(self, setup: Setup, epoch: int) -> dict[str, float]:
-        """By layer; the largest 1."""
+        """By layer; the largest of those that are not frozen 1."""
         norms = relative_gradient_norms(setup, epoch, self.batches)
-        largest = max(norms.values(), default=0.0)
-        of_layer = {layer: max(norm / largest, LEAST) if largest > 0 else 1.0 for layer, norm in norms.items()}
+        largest = max((norm for layer, norm in norms.items() if _learns(setup, layer)), default=0.0)
+        of_layer = {
+            layer: min(max(norm / largest, LEAST), 1.0) if largest > 0 else 1.0 for layer, norm in norms.items()
+        }
         return {name: of_layer[name.rpartition(".")[0]] for name in setup.encoder}
+
+
+def _learns(setup: Setup, layer: str) -> bool:
+    owned = setup.network.get_submodule(layer).parameters(recurse=False)
+    return any(parameter.requires_grad for parameter in owned)
 
 
 def relative_gradient_norms(setup: Setup, epoch: int, batches: int) -> dict[str, float]:

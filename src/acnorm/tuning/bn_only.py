@@ -9,6 +9,7 @@ from torch import nn
 
 from acnorm.tuning.hooks import FROZEN, About, Method, Setup
 from acnorm.tuning.rules import Rules, positive
+from acnorm.tuning.space import Between, Space
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
@@ -35,6 +36,7 @@ class BNOnly(Method):
         "very few images, or many tuned networks to store: little differs between them",
     )
     decides: ClassVar[frozenset[str]] = FROZEN
+    space: ClassVar[Space] = {"rate": Between(1, 30, log=True)}
 
     rate: float = 10.0
 

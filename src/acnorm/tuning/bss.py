@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from acnorm.tuning.features import head_inputs, pooled
 from acnorm.tuning.hooks import About, Batch, Method, Penalty, Setup
 from acnorm.tuning.rules import Rules, at_least_one, not_negative
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class BSS(Method):
         "about 1",
         "few labelled images and a source that is partly wrong for them; batches of 8 and more",
     )
+    space: ClassVar[Space] = {"eta": Between(1e-5, 0.1, log=True)}
 
     eta: float = 1e-3
     k: int = 1

@@ -135,6 +135,18 @@ class Sum(Penalty):
         return cast(list[Penalty], list(self.terms))
 
 
+def terms_of(penalty: Penalty | None) -> list[Penalty]:
+    """Return the terms of a penalty: itself, or those that it is the sum of.
+
+    Examples:
+        >>> len(terms_of(None)), len(terms_of(Penalty())), len(terms_of(Sum([Penalty(), Penalty()])))
+        (0, 1, 2)
+    """
+    if penalty is None:
+        return []
+    return cast(list[Penalty], list(penalty.terms)) if isinstance(penalty, Sum) else [penalty]
+
+
 def _product(all_rates: list[dict[str, float]]) -> dict[str, float]:
     names = {name for rates in all_rates for name in rates}
     return {name: prod(rates.get(name, 1.0) for rates in all_rates) for name in sorted(names)}

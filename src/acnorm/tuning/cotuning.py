@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from acnorm.tuning.hooks import SOURCE_HEAD, About, Batch, Method, Penalty, Setup
 from acnorm.tuning.lwf import WithSourceHead, source_logits
 from acnorm.tuning.rules import Rules, not_negative
+from acnorm.tuning.space import Between, Space
 
 logger = logging.getLogger("acnorm")
 Relation = Literal["direct", "reverse"]
@@ -57,6 +58,7 @@ class CoTuning(Method):
     needs_weights: ClassVar[bool] = True
     needs_source: ClassVar[bool] = True
     needs_source_head: ClassVar[bool] = True
+    space: ClassVar[Space] = {"strength": Between(0.1, 10, log=True)}
 
     strength: float = 2.3
     relation: Relation = "direct"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from acnorm.tuning.features import outputs_of
 from acnorm.tuning.hooks import WEIGHTS, About, Batch, Method, Penalty, Setup, inside
 from acnorm.tuning.rules import Rules, at_least_one, not_negative, positive
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class DELTA(Method):
     decides: ClassVar[frozenset[str]] = WEIGHTS
     needs_weights: ClassVar[bool] = True
     needs_source: ClassVar[bool] = True
+    space: ClassVar[Space] = {"alpha": Between(1e-4, 1, log=True), "beta": Between(1e-5, 0.1, log=True)}
 
     alpha: float = 0.01
     beta: float = 0.01

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import nn
 
-from acnorm.tuning.hooks import Method, Setup, inside
+from acnorm.tuning.hooks import Method, Penalty, Setup, inside
 
 
 def parameter_groups(
@@ -48,6 +48,55 @@ def parameter_groups(
         group = {"params": [parameters[name] for name in names], "lr": whole, "weight_decay": own_decay}
         made.append(group | ({"name": own} if own else {}))
     return made
+
+
+def penalty_groups(
+    method: Method, setup: Setup, terms: Sequence[Penalty], *, rate: float, head_rate: float, decay: float
+) -> list[dict[str, Any]]:
+    """Return the optimiser's groups of what penalties learn, as the head or as the encoder in rate and weight decay.
+
+    A method that gives the encoder a weight decay of its own (none, beside L2-SP) gives it to these too.
+
+    Args:
+        method: of the run.
+        setup: of the run.
+        terms: penalties.
+        rate: learning rate of the encoder.
+        head_rate: of the head, as a multiple.
+        decay: weight decay of all that the method gives none of its own.
+
+    Examples:
+        >>> from acnorm.tuning.l2sp import L2SP
+        >>> class Own(Penalty):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.weight = nn.Parameter(nn.Linear(1, 1).weight.detach())
+        >>> setup = Setup(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), "1")
+        >>> (group,) = penalty_groups(L2SP(), setup, [Own()], rate=0.1, head_rate=10, decay=0.5)
+        >>> group["lr"], group["weight_decay"]
+        (1.0, 0.0)
+    """
+    decays = method.decays(setup)
+    groups = []
+    for term in terms:
+        like = [name for name in setup.parameters if inside(name, (setup.head,)) == term.new]
+        own = decays.get(like[0], decay) if like else decay
+        if term.learning():
+            whole = rate * (head_rate if term.new else 1)
+            groups.append({"params": term.learning(), "lr": whole, "weight_decay": own})
+    return groups
+
+
+def freeze_terms(terms: Sequence[Penalty], setup: Setup, frozen: Collection[str]) -> None:
+    """Let what penalties learn as the encoder does rest while the whole encoder is frozen.
+
+    Examples:
+        >>> freeze_terms([], Setup(nn.Linear(1, 1), ""), ())
+    """
+    resting = bool(setup.encoder) and set(setup.encoder) <= set(frozen)
+    for term in terms:
+        for parameter in term.learning() if not term.new else ():
+            parameter.requires_grad_(not resting)
 
 
 def freeze(network: nn.Module, frozen: Collection[str], stages: Collection[Collection[str]] = ()) -> None:

@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from acnorm.tuning.space import Space
+
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], Tensor]
 
@@ -52,6 +54,7 @@ class Setup:
     source_head: the head that the source was trained with; there only for methods that ask for it.
     batches: the training batches of an epoch, as many as are taken, the same whenever it is asked. plain_batches: all
         training cases once, as they are in eval.
+    seed: of new weights.
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2, 3))
@@ -71,6 +74,7 @@ class Setup:
     loss: Loss = _no_loss
     batches: Callable[[int], Iterator[Batch]] = _no_batches
     plain_batches: Callable[[], Iterator[Batch]] = _none_plain
+    seed: int = 0
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -113,10 +117,15 @@ class Penalty(nn.Module):
     What it compares with can be taken again from the source weights and stays out of the saved state; what it learns
     are its own parameters, which are saved.
 
-    new: whether they are new and train at the head's rate, or come from the source and train at the encoder's.
+    new: whether what it learns trains at the head's rate, or at the encoder's, and then not while the whole encoder is
+    frozen.
     """
 
     new: ClassVar[bool] = True
+
+    def learning(self) -> list[nn.Parameter]:
+        """What it learns."""
+        return list(self.parameters())
 
     def watching(self, network: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
         """A block in which the network's forward of a batch runs, to keep what the term needs of it."""
@@ -139,6 +148,7 @@ class Method:
     moves_statistics: it needs the norm layers to see the statistics of batches.
     one_process: what is frozen, or the rates, change from epoch to epoch.
     own_rates: each parameter has a rate of its own, which ``epoch_rates`` gives.
+    space: where its settings are searched, beside the learning rate, which is searched for every method.
 
     Examples:
         >>> Method().frozen(Setup(nn.Linear(2, 2), ""), 0)
@@ -156,6 +166,7 @@ class Method:
     moves_statistics: ClassVar[bool] = False
     one_process: ClassVar[bool] = False
     own_rates: ClassVar[bool] = False
+    space: ClassVar[Space] = {}
 
     def problems(self) -> list[str]:
         """What is wrong with the settings, each as "name is value, must be …"."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from acnorm.tuning.hooks import WEIGHTS, About, Method, Setup
 from acnorm.tuning.rules import Rules, not_negative
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class L2(Method):
     )
     decides: ClassVar[frozenset[str]] = WEIGHTS
     acts_on_head: ClassVar[bool] = True
+    space: ClassVar[Space] = {"alpha": Between(1e-5, 0.1, log=True), "beta": Between(1e-5, 0.1, log=True)}
 
     alpha: float = 0.01
     beta: float = 0.01

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from acnorm.tuning.hooks import WEIGHTS, About, Batch, Method, Penalty, Setup
 from acnorm.tuning.rules import Rules, not_negative
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class L2SP(Method):
     )
     decides: ClassVar[frozenset[str]] = WEIGHTS
     needs_weights: ClassVar[bool] = True
+    space: ClassVar[Space] = {"alpha": Between(1e-5, 0.1, log=True), "beta": Between(1e-5, 0.1, log=True)}
 
     alpha: float = 0.01
     beta: float = 0.01

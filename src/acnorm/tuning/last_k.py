@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from acnorm.tuning.hooks import FROZEN, About, Method, Setup
 from acnorm.tuning.rules import Rules, at_least_one
+from acnorm.tuning.space import OneOf, Space
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class LastK(Method):
     )
     decides: ClassVar[frozenset[str]] = FROZEN
     keeps_statistics: ClassVar[bool] = True
+    space: ClassVar[Space] = {"stages": OneOf((1, 2))}
 
     stages: int = 1
 

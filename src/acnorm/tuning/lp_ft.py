@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from acnorm.tuning.hooks import FROZEN, About, Method, Setup
 from acnorm.tuning.rules import Rules, share
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class LPFT(Method):
     )
     decides: ClassVar[frozenset[str]] = FROZEN
     one_process: ClassVar[bool] = True
+    space: ClassVar[Space] = {"share": Between(0.1, 0.5)}
 
     share: float = 0.25
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from acnorm.tuning.hooks import RATES, About, Method, Setup
 from acnorm.tuning.rules import Rules
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class LayerwiseDecay(Method):
         "early features that need little change, without freezing them",
     )
     decides: ClassVar[frozenset[str]] = RATES
+    space: ClassVar[Space] = {"decay": Between(0.5, 1)}
 
     decay: float = 0.75
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 from acnorm.tuning.features import head_inputs, pooled
 from acnorm.tuning.hooks import SOURCE_HEAD, About, Batch, Method, Penalty, Setup
 from acnorm.tuning.rules import Rules, not_negative, positive
+from acnorm.tuning.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class LwF(Method):
     needs_weights: ClassVar[bool] = True
     needs_source: ClassVar[bool] = True
     needs_source_head: ClassVar[bool] = True
+    space: ClassVar[Space] = {"strength": Between(0.1, 10, log=True), "temperature": Between(1, 4)}
 
     strength: float = 1.0
     temperature: float = 2.0

@@ -9,6 +9,7 @@ from typing import Any, cast
 from acnorm.errors import UserError
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
+from acnorm.tuning.bi_tuning import BiTuning
 from acnorm.tuning.bn_only import BNOnly
 from acnorm.tuning.bss import BSS
 from acnorm.tuning.combined import Combined
@@ -44,6 +45,7 @@ METHODS: dict[str, type[Method]] = {
     "bss": BSS,
     "cotuning": CoTuning,
     "lwf": LwF,
+    "bi-tuning": BiTuning,
     "stochnorm": StochNormTuning,
 }
 
@@ -82,7 +84,10 @@ def setting_of(method: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One method for ``acnorm methods``: its name, what it does, and ``About`` it; its settings with their defaults."""
+    """One method for ``acnorm methods``: its name, what it does, and ``About`` it; its settings with their defaults.
+
+    search: where those that are searched lie, in words.
+    """
 
     name: str
     about: str
@@ -90,6 +95,7 @@ class Entry:
     cost: str
     when: str
     settings: dict[str, Any]
+    search: dict[str, str]
 
 
 def list_methods() -> list[Entry]:
@@ -103,7 +109,8 @@ def list_methods() -> list[Entry]:
     for name, kind in METHODS.items():
         first = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
         settings = {item.name: item.default for item in fields(cast(Any, kind))}
-        entries.append(Entry(name, first, kind.about.paper, kind.about.cost, kind.about.when, settings))
+        search = {key: str(found) for key, found in kind.space.items()}
+        entries.append(Entry(name, first, kind.about.paper, kind.about.cost, kind.about.when, settings, search))
     return entries
 
 

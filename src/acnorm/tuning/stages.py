@@ -16,14 +16,14 @@ Stages = tuple[tuple[str, ...], ...]
 def stages_of(network: Network) -> Stages:
     """Return the innermost modules of each stage by name; each outside the head is in exactly one.
 
-    Stages are those of the network's source, or those that it tells of itself (timm's ``feature_info``); of any other
-    network its children, each norm layer and each module without parameters with the one before it. What is in none of
-    them, as an EfficientNet's last convolution, belongs to the last.
+    Stages are those of the network's source (its stem before them), or those that it tells of itself (timm's
+    ``feature_info``); of any other network its children, each norm layer and each module without parameters with the
+    one before it. What is in none of them, as an EfficientNet's last convolution, belongs to the last.
 
     Examples:
         >>> from acnorm.models.sources import build_network
         >>> [len(stage) for stage in stages_of(build_network("cifar/resnet20", classes=2, channels=3))]
-        [14, 12, 12]
+        [2, 12, 12, 12]
     """
     leaves = [name for name in _leaves(network.module) if not inside(name, (network.head,))]
     named = _named(network)
@@ -46,7 +46,7 @@ def taps_of(network: Network) -> tuple[str, ...]:
     Examples:
         >>> from acnorm.models.sources import build_unet
         >>> taps_of(build_unet("cifar/resnet20", classes=2, channels=3))
-        ('encoder.layer1', 'encoder.layer2', 'encoder.layer3')
+        ('encoder.bn1', 'encoder.layer1', 'encoder.layer2', 'encoder.layer3')
     """
     named = _named(network)
     if named:
@@ -64,7 +64,10 @@ def _named(network: Network) -> Stages:
     if network.source.tapped:
         return ()
     whole = network.module.state_dict().keys() | dict(network.module.named_modules()).keys()
-    stages = [[_prefix(network) + name for name in stage if name != "relu"] for stage in network.source.stages]
+    source = network.source
+    without = [tuple(name for name in stage if name not in source.stem) for stage in source.stages]
+    parts = [source.stem, *without] if source.stem else without
+    stages = [[_prefix(network) + name for name in stage if name != "relu"] for stage in parts]
     held = [tuple(name for name in stage if name in whole) for stage in stages]
     return tuple(stage for stage in held if stage)
 

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from acnorm.tuning.hooks import NORMS, About, Method
 from acnorm.tuning.rules import Rules, share
+from acnorm.tuning.space import Between, Space
 
 logger = logging.getLogger("acnorm")
 _KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -48,6 +49,7 @@ class StochNormTuning(Method):
     )
     decides: ClassVar[frozenset[str]] = NORMS
     moves_statistics: ClassVar[bool] = True
+    space: ClassVar[Space] = {"probability": Between(0.1, 0.9)}
 
     probability: float = 0.5
 

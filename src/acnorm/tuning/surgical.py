@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from acnorm.tuning.hooks import FROZEN, About, Method, Setup
 from acnorm.tuning.rules import Rules, at_least_one
+from acnorm.tuning.space import OneOf, Space
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Surgical(Method):
     )
     decides: ClassVar[frozenset[str]] = FROZEN
     keeps_statistics: ClassVar[bool] = True
+    space: ClassVar[Space] = {"stage": OneOf((1, 2))}
 
     stage: int = 1
 
