@@ -34,7 +34,7 @@ def test_one_row_a_target_and_candidate():
 def test_scores_of_other_training_cases_have_columns_of_their_own():
     study = tiny()[1]
     first, second = study.judgements
-    moved = {target: {name: 0.25 for name in values} for target, values in second.scores["knn"].items()}
+    moved = {target: dict.fromkeys(values, 0.25) for target, values in second.scores["knn"].items()}
     changed = replace(study, judgements=(first, replace(second, scores={**second.scores, "knn": moved})))
     table = cells_table(changed)
     assert "knn" not in table
