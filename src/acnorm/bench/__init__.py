@@ -7,4 +7,6 @@ store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
 runner      the cells as processes on this machine
 results     the metrics of the finished cells, compared
+study       scores of candidates against the results of the cells: study_cells, study_scores, study_means and study_rows
+            are its parts, judging the figures, study_words the sentences
 """
