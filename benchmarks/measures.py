@@ -24,7 +24,7 @@ from statistics import median
 import numpy as np
 import scipy.linalg
 import torch
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 from scipy.stats import spearmanr
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
@@ -140,6 +140,17 @@ def sfda(features: np.ndarray, labels: np.ndarray, _: np.ndarray) -> None:
         softmax(features @ (means @ vectors @ vectors.T).T, axis=1)
 
 
+def etran(features: np.ndarray, labels: np.ndarray, _: np.ndarray) -> None:
+    """An eigenvalue problem of all features, and the energy of each case."""
+    size = features.shape[1]
+    within = sum((labels == label).mean() * np.cov(features[labels == label].T, bias=True) for label in range(CLASSES))
+    inverse = np.linalg.inv(within + 1e-6 * np.eye(size))
+    vectors = scipy.linalg.eigh(inverse @ (np.cov(features.T, bias=True) - within))[1]
+    means = np.stack([features[labels == label].mean(axis=0) for label in range(CLASSES)])
+    softmax(features @ (means @ vectors @ vectors.T).T, axis=1)
+    np.sort(logsumexp(features, axis=1))
+
+
 AUTHORS: dict[str, Callable[..., None]] = {
     "knn": knn,
     "logme": logme,
@@ -152,6 +163,7 @@ AUTHORS: dict[str, Callable[..., None]] = {
     "gbc": gbc,
     "parc": parc,
     "sfda": sfda,
+    "etran": etran,
 }
 
 

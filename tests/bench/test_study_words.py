@@ -41,12 +41,24 @@ def test_measures_that_say_nothing():
     ]
 
 
+def test_of_one_target_there_is_no_other():
+    judgement = study_of_many(1).judgements[0]
+    mute = judgement.measures[2]
+    alone = replace(judgement, rules=(replace(judgement.rules[0], regret=mute.regret), *judgement.rules[1:]))
+    assert sentences(alone)[0].endswith("; a random pick loses 0.200.")
+    assert sentences(alone)[1].startswith("With 1 target nothing can be concluded")
+    assert cautions(study_of_many(1))[0].startswith("There is 1 target: intervals take three, and there are none")
+
+
 def test_cautions():
     study = tiny()[1]
     assert cautions(study) == [
-        "Intervals are over 2 targets: with so few they are too narrow, and they say nothing about other kinds of data.",
+        "There are 2 targets: intervals take three, and there are none, and figures say nothing about other kinds of data.",
         'All candidates have as many parameters: the rule "largest" says nothing here.',
     ]
+    assert cautions(study_of_many())[0] == (
+        "There are 8 targets: intervals are too narrow with so few, and figures say nothing about other kinds of data."
+    )
     judgement = study.judgements[0]
     metrics = {"left": "dice", "odd": "macro_auc"}
     truth = replace(judgement.truth, metrics=metrics, uneven=("odd",), runs={"left": {"a": 1}})

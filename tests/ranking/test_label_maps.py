@@ -154,7 +154,7 @@ def test_volumes_whole_and_resampled(folder: Path):
             {"image_size": 32},
             r"--image-size is for images with classes; .*vessels holds label maps: give --patch-size\.",
         ),
-        ({"measures": "knm"}, r"--measures: 'knm' is none; there are ac-corr, .*, sfda, cc-fv, or all\."),
+        ({"measures": "knm"}, r"--measures: 'knm' is none; there are ac-corr, .*, etran, cc-fv, or all\."),
         ({"stage": 4}, r"--stage 4: cifar/resnet20 has 3 \(channels 16, 32, 64\); give 1 to 3\."),
         ({"patch_size": 4}, r"--patch-size is 4, must be 8 or more\."),
         ({"spacing": "1"}, r"--spacing is for volumes, whose files tell theirs; leave it out for 2D images\."),
@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_told_in_one_line(folder: Path, settings: dict[str,
         ({"window": "0,1"}, r"--window is for volumes, whose intensities have a unit; leave it out for 2D images\."),
         (
             {"measures": "cc-fv"},
-            r"--measures: cc-fv is for label maps, the data hold classes; there are ac-corr, .*, sfda\.",
+            r"--measures: cc-fv is for label maps, the data hold classes; there are ac-corr, .*, etran\.",
         ),
     ],
 )

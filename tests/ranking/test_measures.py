@@ -90,7 +90,10 @@ def test_the_scale_of_the_features_does_not_matter(measure: Measure, scale: floa
     assert measure.of(changed(found, features=scale * found.features)) == pytest.approx(measure.of(found), rel=1e-4)
 
 
-@pytest.mark.parametrize("measure", [row for row in OF_FEATURES if row.name != "parc"], ids=lambda row: row.name)
+# parc correlates within a case, and etran's energy is of single features: both depend on the axes
+@pytest.mark.parametrize(
+    "measure", [row for row in OF_FEATURES if row.name not in ("parc", "etran")], ids=lambda row: row.name
+)
 def test_a_rotation_of_the_features_does_not_matter(measure: Measure):
     found = evidence()
     turn = ortho_group.rvs(found.features.shape[1], random_state=3)

@@ -12,4 +12,6 @@ short_finetunes  halving of the candidates that rank cannot tell apart
 engine      what the runner asks of the place where cells run
 runner      the cells, a few at a time, as processes on this machine or tasks of a Ray cluster
 results     the metrics of the finished cells, compared
+study       scores of candidates against the results of the cells: study_cells, study_scores, study_means and study_rows
+            are its parts, judging the figures, study_words the sentences
 """

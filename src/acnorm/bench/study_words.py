@@ -36,8 +36,7 @@ def sentences(judgement: Judgement) -> list[str]:
     least = min(rows, key=lambda row: row.regret.mean)
     told = [
         f"Of {len(rows)} measures {least.name} loses least on average by the candidate it picks: "
-        f"{number(least.regret)}; a random pick loses {number(rules[AT_RANDOM].regret)} and the candidate that is "
-        f"{ELSEWHERE} {number(rules[ELSEWHERE].regret)}."
+        f"{number(least.regret)}; a random pick loses {number(rules[AT_RANDOM].regret)}{_elsewhere(rules[ELSEWHERE])}."
     ]
     if max(row.regret.targets for row in rows) < LEAST_TARGETS:
         return [*told, _too_few(judgement)]
@@ -46,6 +45,11 @@ def sentences(judgement: Judgement) -> list[str]:
     for names, what in ((than_random, "a random pick"), (than_elsewhere, f"the candidate that is {ELSEWHERE}")):
         told.append(f"{_listed(names)} less than {what} beyond chance over the targets.")
     return [*told, *_directions(rows)]
+
+
+def _elsewhere(rule: Row) -> str:
+    told = f" and the candidate that is {ELSEWHERE} {number(rule.regret)}"
+    return told if rule.regret.targets else ""
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -81,10 +85,10 @@ def cautions(study: Study) -> list[str]:
     if study.unfinished:
         told.append(f"{study.unfinished} of {study.cells} cells are not finished: the figures are of the others.")
     if 0 < len(study.targets) < FEW_TARGETS:
-        told.append(
-            f"Intervals are over {len(study.targets)} targets: with so few they are too narrow, and they say nothing "
-            "about other kinds of data."
-        )
+        count = len(study.targets)
+        limits = "are too narrow with so few" if count > 2 else "take three, and there are none"
+        targets = f"There {'are' if count > 1 else 'is'} {count} target{'s' * (count > 1)}"
+        told.append(f"{targets}: intervals {limits}, and figures say nothing about other kinds of data.")
     if study.one_size:
         told.append('All candidates have as many parameters: the rule "largest" says nothing here.')
     metrics = sorted({name for item in study.judgements for name in item.truth.metrics.values()})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from acnorm.cli.budget import add_budget_flags, check_budget, run_short
 from acnorm.cli.parser import Parser
+from acnorm.cli.rank_page import add_report_flags, page_of
 
 if TYPE_CHECKING:
     from acnorm.ranking.rank import Ranking
@@ -47,6 +48,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--stem-rule", default="sum", help="how a first convolution takes other channels (sum)")
     parser.add_argument("--depth-rule", default="spread", help="how 2D kernels become 3D (spread)")
     parser.add_argument("--cache", metavar="FOLDER", help="keep features there, to be used again")
+    add_report_flags(parser)
     parser.add_argument("--csv", metavar="FILE", help="write a row for each candidate and measure")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_budget_flags(parser)
@@ -62,7 +64,9 @@ def main(argv: list[str]) -> int:
         if Path(as_csv).suffix.lower() != ".csv":
             raise UserError(f"--csv {as_csv}: must end in .csv.")
         check_writable(Path(as_csv))
+    write_page = page_of(options)
     ranking = rank(**options)
+    write_page(ranking)
     if as_csv is not None:
         _write(ranking, Path(as_csv))
     if as_json:
@@ -93,85 +97,10 @@ def as_text(ranking: Ranking) -> str:
         knn      a.pth      0.800  0.700 to 0.900
     """
     from acnorm.cli.tables import table
+    from acnorm.ranking.tables import notes, places, scores
 
-    parts = [table(_places(ranking)), table(_scores(ranking)), "\n".join([*_notes(ranking), ranking.advice])]
+    parts = [table(places(ranking)), table(scores(ranking)), "\n".join([*notes(ranking), ranking.advice])]
     return "\n\n".join(parts)
-
-
-def _places(ranking: Ranking) -> list[list[str]]:
-    """A row a candidate: what loaded, and its place by each measure ("=": cannot be told from the first)."""
-    everyone = (*ranking.candidates, *ranking.baselines)
-    several = len({item.model for item in everyone}) > 1
-    rows = [["candidate", *(["model"] if several else []), "loaded", "features", *ranking.measures, "time"]]
-    for item in everyone:
-        places = []
-        for name in ranking.measures:
-            score = item.scores[name]
-            alike = sum(other.scores[name].tied for other in ranking.candidates) > 1
-            none = "" if item in ranking.baselines else ("none" if score.value is None else "-")
-            places.append(none if score.place is None else f"{score.place}{'=' * (score.tied and alike)}")
-        size = "" if item.size is None else str(item.size)
-        models = [item.model] if several else []
-        rows.append([item.weights, *models, f"{100 * item.loaded:.0f} %", size, *places, f"{item.seconds:.1f} s"])
-    return rows
-
-
-def _scores(ranking: Ranking) -> list[list[str]]:
-    rows = [["measure", "candidate", "score", "95 % interval"]]
-    for name in ranking.measures:
-        for item in (*ranking.candidates, *ranking.baselines):
-            score = item.scores[name]
-            label = f"{item.weights}, {item.model}" if item in ranking.baselines else item.weights
-            if score.value is None:
-                rows.append([name, label, "none", ""])
-                continue
-            interval = "" if score.low is None else f"{_number(score.low)} to {_number(score.high)}"
-            rows.append([name, label, _number(score.value), interval])
-            if name == "ac-corr" and item.per_channel is not None:
-                rows[-1][2] += f" ({item.per_channel:.4f} a channel)"
-    return rows
-
-
-def _notes(ranking: Ranking) -> list[str]:
-    who = "cases, patients unknown" if ranking.patients is None else f"cases of {ranking.patients} patients"
-    notes = [f"Places: 1 is the highest; = cannot be told from it. Measured on {ranking.cases} training {who}."]
-    by_seed = [name for name in ranking.measures if name in ("ac-corr", "affine-drift", "gradient-ratio")]
-    if ranking.sample:
-        notes.append(f"Features: {ranking.sample}.")
-    if set(by_seed) - {"gradient-ratio"}:
-        notes.append(f"Probe: {ranking.protocol}.")
-    if by_seed:
-        notes.append(f"Intervals of {', '.join(by_seed)} are two standard deviations over probe seeds.")
-    for name, reason in ranking.incomparable.items():
-        notes.append(f"{name}: no places, its scores cannot be compared over {reason}")
-    notes += _reasons(ranking)
-    taus = {(set(pair) - {ranking.by}).pop(): tau for pair, tau in ranking.agreement.items() if ranking.by in pair}
-    if taus:
-        told = ", ".join(f"{name} {tau:.2f}" for name, tau in taus.items())
-        notes.append(f"Agreement with {ranking.by} on the order of candidates (Kendall's τ): {told}")
-    return notes
-
-
-def _reasons(ranking: Ranking) -> list[str]:
-    """Why some have no score, each reason once and to the end of its first sentence."""
-    found: dict[str, tuple[list[str], list[str]]] = {}
-    for name in ranking.measures:
-        for item in (*ranking.candidates, *ranking.baselines):
-            reason = item.scores[name].reason
-            if reason is not None:
-                measures, candidates = found.setdefault(reason.partition(". ")[0], ([], []))
-                measures.append(name)
-                candidates.append(item.weights)
-    return [
-        f"{', '.join(dict.fromkeys(measures))}: none for {', '.join(dict.fromkeys(candidates))}: {reason}"
-        for reason, (measures, candidates) in found.items()
-    ]
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.1e}"
 
 
 def _write(ranking: Ranking, file: Path) -> None:

@@ -70,10 +70,24 @@ def ledoit_wolf(axes: NDArray[np.float64], size: int) -> float:
         >>> ledoit_wolf(np.array([[1.0], [-1.0]]), size=1)
         0.0
     """
-    variances = (axes**2).mean(axis=0)
-    mean = variances.sum() / size
-    distance = ((variances**2).sum() - size * mean**2) / size
-    noise = (((axes**2).sum(axis=1) ** 2).mean() - (variances**2).sum()) / (size * len(axes))
+    return shrinkage_of((axes**2).sum(axis=1), float(((axes**2).mean(axis=0) ** 2).sum()), size)
+
+
+def shrinkage_of(lengths: NDArray[np.float64], norm: float, size: int) -> float:
+    """Return Ledoit and Wolf's shrinkage from what does not depend on the axes.
+
+    Args:
+        lengths: squared length of each centred case.
+        norm: sum of the squared entries of their covariance.
+        size: number of features.
+
+    Examples:
+        >>> shrinkage_of(np.array([1.0, 1.0]), 1.0, 1)
+        0.0
+    """
+    mean = lengths.mean() / size
+    distance = (norm - size * mean**2) / size
+    noise = ((lengths**2).mean() - norm) / (size * len(lengths))
     return float(min(noise, distance) / distance) if distance > 0 else 0.0
 
 

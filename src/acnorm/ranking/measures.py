@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from acnorm.ranking.auc import macro_auc
 from acnorm.ranking.cc_fv import cc_fv
+from acnorm.ranking.etran import etran
 from acnorm.ranking.gbc import gbc
 from acnorm.ranking.h_score import h_score, shrunk_h_score
 from acnorm.ranking.inputs import NotDefined
@@ -268,6 +269,14 @@ _ROWS = (
         "features",
         comparable=False,
         score=_of_features(sfda),
+    ),
+    Measure(
+        "etran",
+        "how well the data fit the network, and a linear discriminant their classes",
+        "Gholami et al., ICCV 2023",
+        "features",
+        comparable=False,
+        score=_of_features(etran),
     ),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ROWS}

@@ -1,0 +1,59 @@
+"""Results of the candidates of a ranking, from a bench or a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from acnorm.bench.found_results import read_results
+from acnorm.errors import UserError
+from study_tools import tiny
+
+
+def test_a_bench_gives_the_runs_on_these_data_of_these_files(monkeypatch: pytest.MonkeyPatch):
+    bench = tiny()[0]
+    folder = bench.parent
+    weights = [str(folder / f"{name}.pth") for name in "dab"]
+    vanilla, acnorm = read_results(bench, folder / "odd.npz", weights)
+    assert (vanilla.name, vanilla.metric, acnorm.name) == ("vanilla", "macro_auc", "acnorm")
+    truth = tiny()[1].judgements[0].truth.results["odd"]
+    assert vanilla.by_weights == {str(folder / f"{name}.pth"): truth[name] for name in "abd"}
+    monkeypatch.chdir(folder)  # the same files, named as seen from there
+    assert read_results(bench, Path("odd.npz"), ["a.pth", "b.pth"])[0].by_weights.keys() == {"a.pth", "b.pth"}
+
+
+@pytest.mark.parametrize("names", [("zoo/a.pth", "zoo/b.pth"), ("a.pth", "b.pth"), ("a", "b")])
+@pytest.mark.parametrize("head", ["weights", "candidate"])
+def test_a_table_names_files_by_path_or_name(tmp_path: Path, names: tuple[str, str], head: str):
+    file = tmp_path / "r.csv"
+    file.write_text(f"{head},note,vanilla,brier\n{names[1]},x,0.8,0.2\n{names[0]},y,0.6,\n")
+    (vanilla,) = read_results(file, Path("eyes.npz"), ["zoo/a.pth", "zoo/b.pth", "zoo/c.pth"])
+    assert vanilla.by_weights == {"zoo/a.pth": 0.6, "zoo/b.pth": 0.8}
+    assert vanilla.better == vanilla.by_weights  # brier has one result only
+
+
+def test_of_errors_less_is_better(tmp_path: Path):
+    file = tmp_path / "r.csv"
+    file.write_text("weights,brier\na,0.2\nb,0.3\n")
+    (found,) = read_results(file, Path("eyes.npz"), ["a.pth", "b.pth"])
+    assert found.better == {"a.pth": -0.2, "b.pth": -0.3}
+
+
+def test_refusals(tmp_path: Path):
+    file, data = tmp_path / "r.csv", Path("eyes.npz")
+
+    def told(text: str, content: str | None = None, source: Path = file) -> None:
+        if content is not None:
+            file.write_text(content)
+        with pytest.raises(UserError, match=text):
+            read_results(source, data, ["a.pth", "b.pth"])
+
+    told(r"r\.csv: no such file or folder; give a folder of acnorm bench or a CSV file\.$")
+    told(r"r\.csv: needs a column weights and one or more columns of numbers\.$", "name,x\na,1\n")
+    told(r"r\.csv: needs a column weights and one or more columns of numbers\.$", "weights,x\na,high\n")
+    told(r"r\.csv: a has 2 rows; give one for each checkpoint\.$", "weights,x\na,1\na,2\n")
+    told(r"r\.csv: holds no results of two of these checkpoints; give other results\.$", "weights,x\na,1\nq,2\n")
+    told(r"r\.csv: is no CSV file \(", "")
+    told(r"holds no bench \(no bench\.sqlite\); give the --out of acnorm bench\.$", source=tmp_path)
+    told("holds no results of two of these checkpoints on eyes.npz; give other results", source=tiny()[0])
