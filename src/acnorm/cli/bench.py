@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from acnorm.cli.parser import Parser
@@ -17,10 +18,14 @@ def main(argv: list[str]) -> int:
     from acnorm.cli import benching
 
     benching.add_flags(parser)
+    parser.add_argument("--tracker", action="append", help="of each run, as for acnorm finetune")
     options = parser.parse(argv)
     from acnorm.bench.grid import read_grid
 
-    return benching.run(read_grid(options.grid), options, shlex.join(["acnorm", "bench", *argv]))
+    grid = read_grid(options.grid)
+    if options.tracker is not None:
+        grid = replace(grid, base={**grid.base, "tracker": ",".join(options.tracker)})
+    return benching.run(grid, options, shlex.join(["acnorm", "bench", *argv]))
 
 
 def _look(what: str, argv: list[str]) -> int:

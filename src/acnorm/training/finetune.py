@@ -39,6 +39,7 @@ from acnorm.training.run_start import (
 )
 from acnorm.training.settings import NOTES_OF_A_RUN, config_from_settings, flat
 from acnorm.training.shipping import example_batch, ship
+from acnorm.training.trackers import tracking
 
 logger = logging.getLogger("acnorm")
 
@@ -99,11 +100,14 @@ def _train_and_finish(config: FinetuneConfig, run: RunFolder, data: Any, model: 
     start = time.perf_counter()
     objective = kind.objective(config, data)
     module = FinetuneModule(model.module, model.network.head, data, config, objective, model.method, model.setup)
-    trainer = fit(module, config, run, resume_from=resume_file(config, run))
-    if not trainer.is_global_zero:
-        return Result(run.path, {})
-    trained = _best_network(config, run, data, model, kind)
-    return Result(run.path, _finish(config, run, data, model, kind, trained, time.perf_counter() - start))
+    with tracking(config, run, config.to_dict()) as trackers:
+        trainer = fit(module, config, run, resume_from=resume_file(config, run), loggers=trackers.loggers)
+        if not trainer.is_global_zero:
+            return Result(run.path, {})
+        trained = _best_network(config, run, data, model, kind)
+        metrics = _finish(config, run, data, model, kind, trained, time.perf_counter() - start)
+        trackers.results(metrics["splits"], step=trainer.global_step)
+    return Result(run.path, metrics)
 
 
 def _best_network(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> nn.Module:
