@@ -139,13 +139,14 @@ def _mlflow(run: RunFolder, folder: Path) -> Logger:
 
 def _wandb(run: RunFolder, folder: Path) -> Logger:
     online = "WANDB_MODE" in os.environ or "WANDB_API_KEY" in os.environ
+    mode: dict[str, Any] = {} if online else {"mode": "offline"}
     return WandbLogger(
         name=run.path.name,
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         save_dir=folder,
         id=_known(run, "wandb") or secrets.token_hex(8),
         settings={"silent": True, "console": "off"},
-        **({} if online else {"mode": "offline"}),
+        **mode,
     )
 
 
