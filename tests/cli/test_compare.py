@@ -200,6 +200,20 @@ def test_a_grid_file(started: list[Job], tmp_path: Path, capsys: pytest.CaptureF
     assert "holds no bench" in capsys.readouterr().err
 
 
+def test_runs_are_tracked_and_are_the_same_cells(started: list[Job], tmp_path: Path):
+    (tmp_path / "grid.yaml").write_text(
+        yaml.safe_dump({"base": base(tmp_path), "axes": {"method": ["vanilla", "bn-only"]}})
+    )
+    bench = ["bench", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "bench")]
+    assert main([*bench, "--tracker", "tensorboard", "--tracker", "wandb"]) == 0
+    assert {settings_of(job)["tracker"] for job in started} == {"tensorboard,wandb"}
+    assert main(bench) == 0
+    assert len(started) == 2  # nothing to run: a tracker decides no result
+    assert main([*bench, "--tracker", "abacus"]) == 2
+    assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--tracker", "mlflow") == 0
+    assert len(started) == 2
+
+
 def test_real_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Two networks are trained, each in a process of its own."""
     arguments = ["compare", *flags(base(tmp_path)), "--methods", "vanilla", "bn-only", "--seeds", "1", "--folds", "1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from acnorm.cli.parser import Parser
@@ -31,13 +32,15 @@ def main(argv: list[str]) -> int:
         help="run a part of the grid, beside what of it is finished: task=…, method=…, fraction=…, seed=…, fold=…",
     )
     parser.add_argument("--data", metavar="DIR", help="below which data and weights of the grid are looked for")
+    parser.add_argument("--tracker", action="append", help="of each run, as for acnorm finetune")
     options = parser.parse(argv)
-    from dataclasses import replace
 
     from acnorm.bench.grid import read_grid
 
     grid = read_grid(options.grid).selected(options.only)
     grid = grid if options.data is None else replace(grid, folder=options.data)
+    if options.tracker is not None:
+        grid = replace(grid, base={**grid.base, "tracker": ",".join(options.tracker)})
     return benching.run(grid, options, shlex.join(["acnorm", "bench", *argv]))
 
 

@@ -42,6 +42,7 @@ def main(argv: list[str]) -> int:
     for name in ("accelerator", "devices", "strategy", "precision"):
         parser.add_argument(f"--{name}", help="as for acnorm finetune")
     parser.add_argument("--nodes", type=int, help="number of machines")
+    parser.add_argument("--tracker", action="append", help="tensorboard, mlflow or wandb; may be given several times")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in --out first")
     parser.add_argument("--list", action="store_true", help="list the pretext tasks")
@@ -51,6 +52,8 @@ def main(argv: list[str]) -> int:
     if given.pop("list", False):
         print(_tasks())
         return 0
+    if "tracker" in given:
+        given["tracker"] = ",".join(given["tracker"])
     missing = [f"--{name}" for name in ("data", "method", "model", "out") if name not in given]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")

@@ -27,7 +27,8 @@ from acnorm.tuning.stochnorm import StochNormTuning
 from acnorm.tuning.surgical import Surgical
 
 # Settings that may differ between a run and its resumption: they do not change the result.
-NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers", "memory")
+NOT_PART_OF_THE_RESULT = ("resume", "overwrite", "workers", "memory", "tracker")
+TRACKERS = ("tensorboard", "mlflow", "wandb")
 MEASURES = ("auc", "cldice", "lesions", "global_dice", "ejection_fraction")
 NORM_STATISTICS = ("train", "frozen", "reestimated")
 METHOD_SETTINGS = {setting_of(name): kind for name, kind in METHODS.items() if fields(cast(Any, kind))}
@@ -93,6 +94,8 @@ class FinetuneConfig:
         nodes: number of machines.
         strategy: "auto", "ddp", …, as Lightning's.
         precision: "auto" (16-mixed or bf16-mixed on a GPU, 32-true on a CPU) or one of Lightning's.
+        tracker: "tensorboard", "mlflow", "wandb", or several with commas between; their files lie in the run folder,
+            under "trackers".
         acnorm: settings of the method AC-Norm.
         lp_ft: settings of the method LP-FT.
         bn_only: settings of the method BN-only.
@@ -167,6 +170,7 @@ class FinetuneConfig:
     nodes: int = 1
     strategy: str = "auto"
     precision: str = "auto"
+    tracker: str | None = None
     acnorm: ACNormTuning = field(default_factory=ACNormTuning)
     lp_ft: LPFT = field(default_factory=LPFT)
     bn_only: BNOnly = field(default_factory=BNOnly)
@@ -246,6 +250,7 @@ class FinetuneConfig:
             ("task", repr(self.task), _either(TASKS), lambda _: self.task is None or self.task in TASKS),
             ("spacing", repr(self.spacing), "millimetres above 0, such as 1.5 or 1,1,3, or median", _is_spacing),
             ("window", repr(self.window), "two numbers, the lower first, such as -100,400", _is_window),
+            ("tracker", repr(self.tracker), f"of {', '.join(TRACKERS)}, with commas between", _are_trackers),
             ("measures", repr(self.measures), f"of {', '.join(MEASURES)}, with commas between", _are_measures),
             (
                 "norm_statistics",
@@ -316,6 +321,20 @@ def measures_of(text: str | None) -> list[tuple[str, str | None]]:
     """
     parts = [part.strip().partition(":") for part in (text or "").split(",") if part.strip()]
     return [(name.strip(), label.strip() or None) for name, _, label in parts]
+
+
+def trackers_of(text: str | None) -> list[str]:
+    """Return the trackers of a setting such as "tensorboard,mlflow".
+
+    Examples:
+        >>> trackers_of("tensorboard, mlflow"), trackers_of(None)
+        (['tensorboard', 'mlflow'], [])
+    """
+    return list(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
+
+
+def _are_trackers(shown: str) -> bool:
+    return shown == "None" or set(trackers_of(shown[1:-1])) <= set(TRACKERS)
 
 
 def _are_measures(shown: str) -> bool:

@@ -41,6 +41,7 @@ from acnorm.training.run_start import (
 )
 from acnorm.training.settings import NOTES_OF_A_RUN, config_from_settings, flat
 from acnorm.training.shipping import example_batch, ship
+from acnorm.training.trackers import tracking
 
 logger = logging.getLogger("acnorm")
 
@@ -109,14 +110,25 @@ def _train_and_finish(
     objective = kind.objective(config, data)
     module = FinetuneModule(model.module, model.network.head, data, config, objective, model.method, model.setup)
     record = AffineRecord(run.path / RECORD, config.epochs)
-    trainer = fit(module, config, run, resume_from=resume_file(config, run), until=until, callbacks=[record])
-    if not trainer.is_global_zero:
-        return Result(run.path, {})
-    if until is not None:
-        return Result(run.path, {"monitor": objective.monitor})
-    trained = _best_network(config, run, data, model, kind)
-    seconds = seconds_before(trainer.callbacks) + time.perf_counter() - start  # type: ignore[attr-defined]
-    return Result(run.path, _finish(config, run, data, model, kind, trained, seconds))
+    with tracking(config, run, config.to_dict()) as trackers:
+        trainer = fit(
+            module,
+            config,
+            run,
+            resume_from=resume_file(config, run),
+            until=until,
+            callbacks=[record],
+            loggers=trackers.loggers,
+        )
+        if not trainer.is_global_zero:
+            return Result(run.path, {})
+        if until is not None:
+            return Result(run.path, {"monitor": objective.monitor})
+        trained = _best_network(config, run, data, model, kind)
+        seconds = seconds_before(trainer.callbacks) + time.perf_counter() - start  # type: ignore[attr-defined]
+        metrics = _finish(config, run, data, model, kind, trained, seconds)
+        trackers.results(metrics["splits"], step=trainer.global_step)
+    return Result(run.path, metrics)
 
 
 def _best_network(config: FinetuneConfig, run: RunFolder, data: Any, model: PreparedModel, kind: Kind) -> nn.Module:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import re
 import signal
 import sys
 import time
-import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from acnorm.data.atomic import replacing
@@ -27,7 +25,9 @@ from acnorm.errors import RunError, StoppedError, UserError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.module import FinetuneModule
 from acnorm.training.objective import ClassificationObjective, Objective
+from acnorm.training.quiet import quiet
 from acnorm.training.run_folder import RunFolder
+from acnorm.training.trackers import check_trackers
 
 
 def fit(
@@ -38,6 +38,7 @@ def fit(
     resume_from: Path | None = None,
     until: int | None = None,
     callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> L.Trainer:
     """Train; leaves best.ckpt, last.ckpt and metrics.csv in the run folder.
 
@@ -61,8 +62,8 @@ def fit(
     if resume_from is not None:
         _check_whole(resume_from)
     interrupt = signal.getsignal(signal.SIGINT)
-    with _quiet():
-        trainer = make_trainer(config, run, module.objective, callbacks)
+    with quiet():
+        trainer = make_trainer(config, run, module.objective, callbacks, loggers)
         if until is not None:
             trainer.fit_loop.max_epochs = min(until, config.epochs)
         try:
@@ -249,19 +250,21 @@ def make_trainer(
     run: RunFolder,
     objective: Objective | None = None,
     callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> L.Trainer:
     """Make the trainer of a run; nothing is written yet.
 
     Raises:
-        UserError: devices, strategy or precision that Lightning does not accept here.
+        UserError: devices, strategy or precision that Lightning does not accept here; a tracker that is not installed.
 
     Examples:
         >>> make_trainer.__name__
         'make_trainer'
     """
+    check_trackers(config)
     try:
-        with _quiet():
-            return _trainer(config, run, objective or ClassificationObjective(), callbacks)
+        with quiet():
+            return _trainer(config, run, objective or ClassificationObjective(), callbacks, loggers)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, ImportError) as error:
         told = " ".join(str(error).split())
         name = next((name for name, words in _WORDS.items() if re.search(words, told, re.IGNORECASE)), "accelerator")
@@ -286,7 +289,9 @@ _EXAMPLES = {
 }
 
 
-def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective, first: Sequence[Callback]) -> L.Trainer:
+def _trainer(
+    config: FinetuneConfig, run: RunFolder, objective: Objective, first: Sequence[Callback], loggers: Sequence[Logger]
+) -> L.Trainer:
     callbacks: list[Callback] = [
         *first,
         History(run.history, objective.columns),
@@ -311,7 +316,7 @@ def _trainer(config: FinetuneConfig, run: RunFolder, objective: Objective, first
         precision=_precision(config),  # type: ignore[arg-type]
         callbacks=callbacks,
         plugins=[AtomicCheckpoints()],
-        logger=False,
+        logger=list(loggers) or False,
         enable_progress_bar=show,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -329,34 +334,3 @@ def _precision(config: FinetuneConfig) -> str:
     if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
     return "32-true"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back Lightning's advertisements and its advice on settings that are chosen here on purpose."""
-    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            for text in _EXPECTED_WARNINGS:
-                warnings.filterwarnings("ignore", message=text)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-_EXPECTED_WARNINGS: tuple[str, ...] = (
-    r".*does not have many workers.*",
-    r".*suggested max number of worker.*",
-    r".*number of training batches.*smaller than the logging interval.*",
-    r".*Checkpoint directory.*exists and is not empty.*",
-    r".*GPU available but not used.*",
-    r".*module\(s\) in eval mode at the start of training.*",
-    r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
-    r".*srun.*command is available.*",
-    r".*torch\.distributed\.nn\.functional\.all_gather is deprecated.*",
-    r".*isinstance\(treespec, LeafSpec\).*deprecated.*",
-)

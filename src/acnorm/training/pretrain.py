@@ -52,6 +52,7 @@ from acnorm.training.run_start import (
     start_folder,
 )
 from acnorm.training.shipping import example_batch
+from acnorm.training.trackers import tracking
 
 logger = logging.getLogger("acnorm")
 ENCODER, CARD_FILE = "model/encoder.safetensors", "model/card.json"
@@ -101,7 +102,8 @@ def run_pretrain(config: PretrainConfig) -> Result:
         objective = kind(pretext, slices=config.slices and data.collection.task != "segmentation")
         module = PretrainModule(network, "head", cast(Any, data), settings, objective)
         start = time.perf_counter()
-        trainer = fit(module, settings, run, resume_from=resume_file(settings, run))
+        with tracking(settings, run, config.to_dict()) as trackers:
+            trainer = fit(module, settings, run, resume_from=resume_file(settings, run), loggers=trackers.loggers)
         if not trainer.is_global_zero:
             return Result(run.path, {})
         seconds = seconds_before(trainer.callbacks) + time.perf_counter() - start  # type: ignore[attr-defined]

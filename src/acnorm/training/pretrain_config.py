@@ -12,14 +12,14 @@ from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
 
 # Settings that may differ between a run and its resumption: they do not change the result.
-NOT_PART_OF_THE_RESULT = ("out", "resume", "overwrite", "workers", "memory")
+NOT_PART_OF_THE_RESULT = ("out", "resume", "overwrite", "workers", "memory", "tracker")
 # Settings that a fine-tuning run has as well, and that mean the same there.
 _SHARED = (
     *("data", "model", "out", "weights", "format", "splits", "image_size", "patch_size", "patches_per_case", "slices"),
     *("spacing", "window", "skip_bad", "epochs", "batch_size", "accumulate", "learning_rate", "momentum"),
     *("minimum_share", "stem_rule", "depth_rule"),
     *("weight_decay", "seed", "workers", "memory", "accelerator", "devices", "nodes", "strategy", "precision"),
-    *("resume", "overwrite"),
+    *("tracker", "resume", "overwrite"),
 )
 
 
@@ -45,8 +45,8 @@ class PretrainConfig:
         learning_rate: at the start; falls to 0 along a cosine.
         momentum: of SGD (Nesterov).
         weight_decay: of all parameters.
-        seed, workers, memory, accelerator, devices, nodes, strategy, precision, resume, overwrite: as for
-            ``FinetuneConfig``.
+        seed, workers, memory, accelerator, devices, nodes, strategy, precision, tracker, resume, overwrite: as
+            for ``FinetuneConfig``.
 
     Raises:
         UserError: values that cannot be, all in one line.
@@ -92,6 +92,7 @@ class PretrainConfig:
     nodes: int = 1
     strategy: str = "auto"
     precision: str = "auto"
+    tracker: str | None = None
     resume: bool = False
     overwrite: bool = False
 

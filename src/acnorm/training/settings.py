@@ -67,7 +67,7 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
     arguments: list[str] = []
     names: list[str] = []
     given: list[tuple[str, Any]] = []
-    for argument in joined(argv, _switches()):
+    for argument in _trackers_together(joined(argv, _switches())):
         flag, equals, value = argument.partition("=")
         name = flag.removeprefix("--")
         if equals and name in ("config", *METHOD_SETTINGS):
@@ -88,6 +88,13 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
         arguments.insert(0, f"--config={yaml.safe_dump(begun, sort_keys=False)}")
     parser = _parser()
     return _config(parser, lambda: parser.parse_args(arguments), given)
+
+
+def _trackers_together(arguments: Sequence[str]) -> list[str]:
+    """``--tracker`` may be given several times."""
+    names = [argument.removeprefix("--tracker=") for argument in arguments if argument.startswith("--tracker=")]
+    others = [argument for argument in arguments if not argument.startswith("--tracker=")]
+    return [*others, *([f"--tracker={','.join(names)}"] if names else [])]
 
 
 def _of_task(name: object) -> dict[str, Any]:
