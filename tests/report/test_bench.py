@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from acnorm.bench.store import Store
 from acnorm.errors import UserError
-from acnorm.report.bench import write_bench_report
+from acnorm.report.bench import basis, write_bench_report
 from bench_tools import planned
 
 SVG = re.compile(r'<svg role="img" aria-label="([^"]+)"')
@@ -54,6 +55,25 @@ def test_fractions_are_curves_and_many_sentences_stand_by_their_tables(tmp_path:
     assert '<tr><th scope="row">bn-only</th><td class="number">6</td><td class="number">0</td>' in lead
     assert page.count("was better than vanilla in macro AUC") == 6
     assert "<h3>long, 25 % of labels</h3>" in page
+
+
+def test_what_intervals_are_made_of_where_test_sets_differ():
+    def block(task: str, released: bool) -> SimpleNamespace:
+        return SimpleNamespace(task=task, released_test=released)
+
+    folds, released = "Test sets{} are folds of the patients", "All runs{} were tested on the test set that came with"
+    for tasks, told, untold in (
+        ([block("", False)], [folds.format("")], "All runs"),
+        ([block("", True)], [released.format("")], "Test sets"),
+        (
+            [block("a", True), block("b", False), block("a", True)],
+            [folds.format(" of b"), released.format(" of a")],
+            "??",
+        ),
+    ):
+        sentence = basis(SimpleNamespace(blocks=tasks))
+        assert all(part in sentence for part in told)
+        assert untold not in sentence
 
 
 def test_what_failed_and_what_is_not_finished_is_told(tmp_path: Path):

@@ -106,6 +106,24 @@ def _sentences(results: Results) -> list[str]:
     return [item.sentence for block in results.blocks for item in block.comparisons]
 
 
+_FOLDS = (
+    "Test sets{} are folds of the patients, drawn anew for each seed and the same for all that is compared; "
+    "intervals and p values are those of the corrected resampled t-test (Nadeau and Bengio 2003), "
+    "since the runs share training cases."
+)
+_RELEASED = (
+    "All runs{} were tested on the test set that came with the data; intervals and p values take the variances "
+    "over its patients (by bootstrap) and over the runs together (over the runs alone where cases do not tell "
+    "the metric)."
+)
+
+
+def _tasks_of(results: Results, released: bool, kinds: set[bool]) -> str:
+    """Of which tasks that is so, where it is not so of all."""
+    names = dict.fromkeys(block.task for block in results.blocks if block.released_test == released)
+    return f" of {', '.join(names)}" if len(kinds) > 1 else ""
+
+
 def basis(results: Results) -> str:
     """Return what the intervals are made of.
 
@@ -114,19 +132,9 @@ def basis(results: Results) -> str:
         >>> basis(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {}))
         'p values are corrected by Holm over all comparisons.'
     """
-    told = []
-    if any(not block.released_test for block in results.blocks):
-        told.append(
-            "Test sets are folds of the patients, drawn anew for each seed and the same for all that is compared; "
-            "intervals and p values are those of the corrected resampled t-test (Nadeau and Bengio 2003), "
-            "since the runs share training cases."
-        )
-    if any(block.released_test for block in results.blocks):
-        told.append(
-            "All runs were tested on the test set that came with the data; intervals and p values take the variances "
-            "over its patients (by bootstrap) and over the runs together (over the runs alone where cases do not tell "
-            "the metric)."
-        )
+    kinds = {block.released_test for block in results.blocks}
+    told = [_FOLDS.format(_tasks_of(results, False, kinds))] if False in kinds else []
+    told += [_RELEASED.format(_tasks_of(results, True, kinds))] if True in kinds else []
     return " ".join([*told, "p values are corrected by Holm over all comparisons."])
 
 
