@@ -57,15 +57,22 @@ def summary(apart: pd.Series) -> dict[str, object]:
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else np.nan
     sign = stats.binomtest(up, up + down).pvalue if up + down else np.nan
     mean = values.mean() if len(values) else np.nan
-    return {
-        "places": len(values),
-        "mean": mean,
-        "low": mean - half,
-        "high": mean + half,
-        "up": up,
-        "down": down,
-        "p": sign,
-    }
+    found = {"places": len(values), "mean": mean, "low": mean - half, "high": mean + half}
+    return {**found, "up": up, "down": down, "p": sign}
+
+
+def head(first: str) -> list[str]:
+    """The head of a table of summaries."""
+    return [
+        f"| {first} | places | mean | 95 % over places | better / worse | p of signs |",
+        "|---|---|---|---|---|---|",
+    ]
+
+
+def line(name: str, row: dict[str, object]) -> str:
+    """One summary as a line of it."""
+    figures = f"{row['places']:.0f} | {row['mean']:+.4f} | {row['low']:+.3f} to {row['high']:+.3f}"
+    return f"| {name} | {figures} | {row['up']:.0f} / {row['down']:.0f} | {row['p']:.3f} |"
 
 
 def table_of(runs: pd.DataFrame, order: list[str]) -> tuple[str, pd.DataFrame]:
@@ -74,14 +81,8 @@ def table_of(runs: pd.DataFrame, order: list[str]) -> tuple[str, pd.DataFrame]:
     apart = differences(runs, baseline)
     present = [name for name in order if name in apart and apart[name].notna().any()]
     rows = pd.DataFrame([summary(apart[name]) for name in present], index=present)
-    lines = [
-        f"| method | places | mean difference to {baseline} | 95 % over places | better / worse | p of signs |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, row in rows.iterrows():
-        interval = f"{row['low']:+.3f} to {row['high']:+.3f}"
-        counts = f"{row['up']:.0f} / {row['down']:.0f}"
-        lines.append(f"| {name} | {row['places']:.0f} | {row['mean']:+.4f} | {interval} | {counts} | {row['p']:.2f} |")
+    lines = head(f"macro AUC less that of {baseline}")
+    lines += [line(str(name), dict(row)) for name, row in rows.iterrows()]
     lines += ["", "| task | source | seeds | " + baseline + " | " + " | ".join(present) + " |"]
     lines += ["|---" * (4 + len(present)) + "|"]
     means = runs.groupby([*PLACE, "method"])[METRIC].mean()
@@ -95,17 +96,11 @@ def table_of(runs: pd.DataFrame, order: list[str]) -> tuple[str, pd.DataFrame]:
 
 def between(runs: pd.DataFrame, pairs: list[tuple[str, str]]) -> str:
     """What each first of a pair gives beyond the second."""
-    lines = [
-        "| against each other | places | mean difference | 95 % over places | better / worse | p of signs |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = head("macro AUC")
     for one, other in pairs:
         if {one, other} <= set(runs["method"]):
-            row = summary(differences(runs[runs["method"].isin((one, other))], other)[one])
-            interval = f"{row['low']:+.3f} to {row['high']:+.3f}"
-            lines.append(
-                f"| {one} less {other} | {row['places']} | {row['mean']:+.4f} | {interval} | {row['up']} / {row['down']} | {row['p']:.2f} |"
-            )
+            found = summary(differences(runs[runs["method"].isin((one, other))], other)[one])
+            lines.append(line(f"{one} less {other}", found))
     return "\n".join(lines) + "\n"
 
 
@@ -113,13 +108,10 @@ def draw(rows: pd.DataFrame, baseline: str, file: Path) -> None:
     """Mean differences with their intervals."""
     figure, axes = plt.subplots(figsize=(6, 0.35 * len(rows) + 1.1), layout="constrained")
     places = np.arange(len(rows))[::-1]
-    axes.errorbar(
-        rows["mean"], places, xerr=[rows["mean"] - rows["low"], rows["high"] - rows["mean"]], fmt="o", capsize=3
-    )
+    reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+    axes.errorbar(rows["mean"], places, xerr=reach, fmt="o", capsize=3)
     axes.axvline(0, color="0.6", linewidth=1, linestyle=":")
-    axes.set(
-        yticks=places, yticklabels=rows.index, xlabel=f"macro AUC less that of {baseline}, mean and 95 % over places"
-    )
+    axes.set(yticks=places, yticklabels=rows.index, xlabel=f"macro AUC less that of {baseline} (95 % over places)")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
