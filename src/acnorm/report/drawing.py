@@ -98,7 +98,7 @@ def _laid_out(figure: Figure) -> Figure:
     Saving a figure with a layout draws it twice, the first time for the layout alone.
     """
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if engine is not None and figure.axes:
         FigureCanvasSVG(figure)  # whose texts are as wide as those of the file
         figure.dpi = 72
         engine.execute(figure)
