@@ -55,5 +55,11 @@ def test_refusals(tmp_path: Path):
     told(r"r\.csv: a has 2 rows; give one for each checkpoint\.$", "weights,x\na,1\na,2\n")
     told(r"r\.csv: holds no results of two of these checkpoints; give other results\.$", "weights,x\na,1\nq,2\n")
     told(r"r\.csv: is no CSV file \(", "")
+    file.write_text("weights,x\nbest,1\nq,2\n")
+    with pytest.raises(UserError) as error:
+        read_results(file, data, ["q", "a/best.pth", "b/best.pth"])
+    assert str(error.value) == (
+        f"--results {file}: a/best.pth and b/best.pth are both best; name them by their paths as in --weights."
+    )
     told(r"holds no bench \(no bench\.sqlite\); give the --out of acnorm bench\.$", source=tmp_path)
     told("holds no results of two of these checkpoints on eyes.npz; give other results", source=tiny()[0])

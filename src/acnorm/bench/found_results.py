@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -113,6 +114,12 @@ def _of_table(file: Path, weights: Sequence[str]) -> list[Results]:
     if key is None or not numbers:
         raise UserError(f"--results {file}: needs a column weights and one or more columns of numbers.")
     rows = {name: _row_of(table[key], name, file) for name in weights}
+    for one, other in combinations(weights, 2):
+        if rows[one] is not None and rows[one] == rows[other]:
+            raise UserError(
+                f"--results {file}: {one} and {other} are both {table[key].iloc[rows[one]]}; name them by their paths "
+                "as in --weights."
+            )
     return [
         Results(
             column,

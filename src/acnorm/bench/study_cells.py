@@ -83,7 +83,7 @@ def read_truths(store: Store) -> tuple[Truth, ...]:
     over those that each has.
 
     Raises:
-        UserError: there are no two candidates, or no cell has finished.
+        UserError: there are no two candidates, no cell has finished, or settings are still being searched.
 
     Examples:
         >>> import tempfile
@@ -92,7 +92,10 @@ def read_truths(store: Store) -> tuple[Truth, ...]:
             ...
         acnorm.errors.UserError: no cell of the bench has finished; wait for acnorm bench, or run it again.
     """
-    table, asked = store.table(), store.about().get("metric")
+    about = store.about()
+    if about.get("searching"):  # its cells are trials, whose test figures nobody may look at
+        raise UserError("settings are still being searched; wait for the bench, or give its command again.")
+    table, asked = store.table(), about.get("metric")
     done = table[table["state"] == "done"] if len(table) else table
     if done.empty:
         raise UserError("no cell of the bench has finished; wait for acnorm bench, or run it again.")
