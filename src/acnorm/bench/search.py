@@ -180,7 +180,8 @@ def search(
             place.propose()
         table = _settled([cell for place in places for cell in place.cells], store, run, again=number == 0)
         for at, place in enumerate(places):
-            place.judge(table.iloc[at * (number + 1) : (at + 1) * (number + 1)], metric)
+            rows = table.iloc[at * (number + 1) : (at + 1) * (number + 1)]
+            place.judge(rows, metric_of(_alike(table, rows), metric))
     return [place.best() for place in places], [place.choice() for place in places]
 
 
@@ -194,6 +195,12 @@ def _settled(cells: Sequence[Cell], store: Store, run: Run, *, again: bool) -> p
             return table
         time.sleep(PAUSE)
         run(cells, False)
+
+
+def _alike(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The finished cells that choose their epoch by what those of a place do: a figure may be missing in one fold."""
+    done = table[table["state"] == "done"]
+    return done[done["monitor"].isin(rows.loc[rows["state"] == "done", "monitor"])]
 
 
 class _Place:
@@ -221,10 +228,10 @@ class _Place:
         config = with_settings(self.cell.config, settings) if number else self.cell.config
         self.cells.append(replace(self.cell, labels={**labels, "trial": number}, config=config))
 
-    def judge(self, rows: pd.DataFrame, metric: str | None) -> None:
+    def judge(self, rows: pd.DataFrame, metric: str) -> None:
         """Read what all trials so far came to on validation cases."""
         done = rows[rows["state"] == "done"]
-        self.metric = metric_of(done, metric)
+        self.metric = metric
         self.seconds = float(done["training_seconds"].sum())
         column = f"metric_{self.metric}"
         values = rows[column].where(rows["state"] == "done") if column in rows else [None] * len(rows)
