@@ -115,10 +115,11 @@ def _of_table(file: Path, weights: Sequence[str]) -> list[Results]:
         raise UserError(f"--results {file}: needs a column weights and one or more columns of numbers.")
     rows = {name: _row_of(table[key], name, file) for name in weights}
     for one, other in combinations(weights, 2):
-        if rows[one] is not None and rows[one] == rows[other]:
+        at = rows[one]
+        if at is not None and at == rows[other]:
             raise UserError(
-                f"--results {file}: {one} and {other} are both {table[key].iloc[rows[one]]}; name them by their paths "
-                "as in --weights."
+                f"--results {file}: {one} and {other} are both {table[key].iloc[at]}; name them by their paths as in "
+                "--weights."
             )
     return [
         Results(
