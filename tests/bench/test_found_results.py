@@ -40,6 +40,13 @@ def test_of_errors_less_is_better(tmp_path: Path):
     assert found.better == {"a.pth": -0.2, "b.pth": -0.3}
 
 
+def test_checkpoints_may_be_called_by_numbers(tmp_path: Path):
+    file = tmp_path / "r.csv"
+    file.write_text("weights,vanilla\n01,0.2\n2,0.3\n")
+    (found,) = read_results(file, Path("eyes.npz"), ["01.pth", "2.pth"])
+    assert (found.name, found.by_weights) == ("vanilla", {"01.pth": 0.2, "2.pth": 0.3})
+
+
 def test_refusals(tmp_path: Path):
     file, data = tmp_path / "r.csv", Path("eyes.npz")
 
@@ -55,6 +62,7 @@ def test_refusals(tmp_path: Path):
     told(r"r\.csv: a has 2 rows; give one for each checkpoint\.$", "weights,x\na,1\na,2\n")
     told(r"r\.csv: holds no results of two of these checkpoints; give other results\.$", "weights,x\na,1\nq,2\n")
     told(r"r\.csv: is no CSV file \(", "")
+    told(r"r\.csv: x holds an infinite number; leave that row's result empty\.$", "weights,x\na,inf\nb,1\n")
     file.write_text("weights,x\nbest,1\nq,2\n")
     with pytest.raises(UserError) as error:
         read_results(file, data, ["q", "a/best.pth", "b/best.pth"])

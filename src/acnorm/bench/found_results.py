@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from acnorm.bench.store import FILE, Store
@@ -106,13 +107,16 @@ def _matched(truth: Truth, target: str, data: Path, files: Mapping[Path, str]) -
 
 def _of_table(file: Path, weights: Sequence[str]) -> list[Results]:
     try:
-        table = pd.read_csv(file)
+        table = pd.read_csv(file, dtype=dict.fromkeys(NAMES, str))  # a checkpoint may be called 1.pth
     except (OSError, ValueError) as error:
         raise UserError(f"--results {file}: is no CSV file ({' '.join(str(error).split())}).") from None
     key = next((name for name in NAMES if name in table), None)
     numbers = [str(name) for name in table.select_dtypes("number").columns]
     if key is None or not numbers:
         raise UserError(f"--results {file}: needs a column weights and one or more columns of numbers.")
+    endless = [column for column in numbers if np.isinf(table[column]).any()]
+    if endless:
+        raise UserError(f"--results {file}: {endless[0]} holds an infinite number; leave that row's result empty.")
     rows = {name: _row_of(table[key], name, file) for name in weights}
     for one, other in combinations(weights, 2):
         at = rows[one]
