@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from acnorm.bench import cells
 from acnorm.bench.found_results import read_results
 from acnorm.errors import UserError
-from study_tools import tiny
+from study_tools import study_bench, tiny
+from tiny_runs import checkpoint
 
 
 def test_a_bench_gives_the_runs_on_these_data_of_these_files(monkeypatch: pytest.MonkeyPatch):
@@ -21,6 +23,14 @@ def test_a_bench_gives_the_runs_on_these_data_of_these_files(monkeypatch: pytest
     assert vanilla.by_weights == {str(folder / f"{name}.pth"): truth[name] for name in "abd"}
     monkeypatch.chdir(folder)  # the same files, named as seen from there
     assert read_results(bench, Path("odd.npz"), ["a.pth", "b.pth"])[0].by_weights.keys() == {"a.pth", "b.pth"}
+
+
+def test_results_of_a_file_that_has_changed_since_are_refused(tmp_path: Path):
+    bench = study_bench(tmp_path, targets=("left",), seeds=(0,))
+    checkpoint(tmp_path / "a.pth", seed=9)
+    cells._weights.cache_clear()  # of one process, in which no file changes
+    with pytest.raises(UserError, match=r"a\.pth: has changed since the bench ran; put back what it was, or run the b"):
+        read_results(bench, tmp_path / "left.npz", [str(tmp_path / f"{name}.pth") for name in "ab"])
 
 
 @pytest.mark.parametrize("names", [("zoo/a.pth", "zoo/b.pth"), ("a.pth", "b.pth"), ("a", "b")])

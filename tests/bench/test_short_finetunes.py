@@ -144,6 +144,14 @@ def test_other_candidates_and_other_folders_are_refused(folder: Path, whole: Sho
         short(folder, tmp_path, "a", "b")
 
 
+def test_a_figure_that_an_epoch_does_not_have_is_null_in_json():
+    tried = [Tried("a", [float("nan"), 0.5], [1.0, 1.0]), Tried("b", [0.5, 0.4], [1.0, 1.0])]
+    found = ShortFinetunes(Halving(tried, 2.0, True), "val_dice", 60.0, 2, "vanilla")
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert plain["tried"][0]["values"] == [None, 0.5]
+    assert "a and b are alike after 2 epochs: take either." in as_text(found)
+
+
 def test_equal_ones_are_told_as_alike():
     tried = [Tried("a", [0.5], [1.0]), Tried("b", [0.5], [1.0], left=1)]
     found = ShortFinetunes(Halving(tried, 2.0, True), "val_dice", 60.0, 20, "vanilla")

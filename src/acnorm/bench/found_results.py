@@ -99,8 +99,10 @@ def _matched(truth: Truth, target: str, data: Path, files: Mapping[Path, str]) -
         return {}
     found = {}
     for candidate, value in truth.results[target].items():
-        file = truth.scorings[target, candidate][0].source.weights
+        scoring = truth.scorings[target, candidate][0]
+        file = scoring.source.weights
         if file is not None and Path(file).resolve() in files:
+            scoring.inputs()  # results of files that have changed say nothing of these
             found[files[Path(file).resolve()]] = value
     return found
 

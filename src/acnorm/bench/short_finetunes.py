@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,12 @@ class ShortFinetunes:
         return self.halving.ordered[0].name if len(compared) > 1 and begun else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON, which knows no NaN."""
         own = ("monitor", "budget", "epochs", "method", "command", "note", "best")
-        return {name: getattr(self, name) for name in own} | as_plain(self.halving)
+        found = {name: getattr(self, name) for name in own} | as_plain(self.halving)
+        for item in found["tried"]:
+            item["values"] = [None if isnan(value) else value for value in item["values"]]
+        return found
 
 
 def fine_tune_tied(
