@@ -28,6 +28,7 @@ def test_many_targets_say_what_is_beyond_chance():
         "good loses less than a random pick beyond chance over the targets.",
         "good loses less than the candidate that is best on the other targets beyond chance over the targets.",
         "Measures whose direction is beyond chance: good (higher is better), wrong (lower is better).",
+        "No correction is made for the number of measures (2): of several, chance alone may make one stand out.",
     ]
 
 

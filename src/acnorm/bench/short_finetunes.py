@@ -277,7 +277,7 @@ def _verdict(found: ShortFinetunes, metric: str) -> str:
     first, second = found.halving.ordered[:2]
     rounds = min(item.epochs for item in (first, second))
     apart = first.best(rounds) - second.best(rounds)
-    if apart <= 0:
+    if not apart > 0:
         return f"{first.name} and {second.name} are alike after {rounds} epochs: take either."
     return (
         f"Fine-tune {first.name}: ahead of {second.name} by {apart:.3f} in {metric} after {rounds} epochs. "

@@ -47,7 +47,13 @@ def sentences(judgement: Judgement) -> list[str]:
     than_elsewhere = [row.name for row in rows if side_of(row.less) < 0]
     for names, what in ((than_random, "a random pick"), (than_elsewhere, f"the candidate that is {ELSEWHERE}")):
         told.append(f"{_listed(names)} less than {what} beyond chance over the targets.")
-    return [*told, *_directions(rows)]
+    told += _directions(rows)
+    if than_random or than_elsewhere or any(row.direction != "open" for row in rows):
+        told.append(
+            f"No correction is made for the number of measures ({len(rows)}): of several, chance alone may make one "
+            "stand out."
+        )
+    return told
 
 
 def _elsewhere(rule: Row) -> str:
