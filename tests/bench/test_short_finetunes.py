@@ -149,6 +149,10 @@ def test_a_figure_that_an_epoch_does_not_have_is_null_in_json():
     found = ShortFinetunes(Halving(tried, 2.0, True), "val_dice", 60.0, 2, "vanilla")
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["tried"][0]["values"] == [None, 0.5]
+    never = [Tried(name, [float("nan")], [1.0]) for name in "ab"]
+    without = ShortFinetunes(Halving(never, 2.0, True), "val_dice", 60.0, 1, "vanilla")
+    assert "a: mean Dice –, 1 epochs, 1 s" in as_text(without)
+    assert "a and b are alike after 1 epochs: take either." in as_text(without)
     assert "a and b are alike after 2 epochs: take either." in as_text(found)
 
 

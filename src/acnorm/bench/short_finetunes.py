@@ -265,7 +265,8 @@ def _line(item: Tried, metric: str) -> str:
         return f"{item.name}: not begun"
     end = f", left after {item.left}" if item.left is not None else ""
     took = in_words(sum(item.seconds))
-    return f"{item.name}: {metric} {item.best(item.epochs):.3f}, {item.epochs} epochs{end}, {took}"
+    best = item.best(item.epochs)
+    return f"{item.name}: {metric} {'–' if best == -inf else f'{best:.3f}'}, {item.epochs} epochs{end}, {took}"
 
 
 def _verdict(found: ShortFinetunes, metric: str) -> str:
