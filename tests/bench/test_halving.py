@@ -131,6 +131,7 @@ def test_a_stop_is_no_failure_and_keeps_what_is_done():
     with pytest.raises(RunError, match=r"^stopped by the user; the same command goes on\.$"):
         fake.halve(1000, halving=begun)
     assert [(item.epochs, item.reason) for item in begun.tried] == [(1, None), (0, None)]
+    assert begun.seconds == fake.now == 16  # what was spent until then counts
     del fake.fails["b"]
     assert fake.halve(1000, halving=begun).ordered[0].name == "b"
 

@@ -36,10 +36,12 @@ def config(method: str, **changes: Any) -> FinetuneConfig:
     return FinetuneConfig(data="d", model="m", out="o", method=method, **changes)
 
 
-def leave(job: Job, val: float, test: float) -> Outcome:
+def leave(job: Job, val: float | None, test: float, **more: float) -> Outcome:
     """A finished run with figures of both splits."""
     job.run.mkdir(parents=True, exist_ok=True)
-    splits = {name: {"metrics": {"macro_auc": {"value": value}}} for name, value in (("val", val), ("test", test))}
+    others = {name: {"value": value} for name, value in more.items()}
+    figures = (("val", val), ("test", test))
+    splits = {name: {"metrics": {"macro_auc": {"value": value}, **others}} for name, value in figures}
     (job.run / "metrics.json").write_text(json.dumps({"monitor": "val_macro_auc", "seconds": 10.0, "splits": splits}))
     return Outcome(0, None, "")
 
@@ -222,6 +224,29 @@ def test_a_metric_of_which_less_is_better_is_searched_downwards(eyes: Path, tmp_
         assert choice["value"] == min(values)
 
 
+@pytest.mark.parametrize("metric", [None, "macro_auc"])
+def test_a_metric_that_one_fold_does_not_have_is_no_mistake(eyes: Path, tmp_path: Path, metric: str | None):
+    """Such as a distance where nothing was found: a trial without it counts as tried, and the others are compared."""
+
+    class Gaps(Launcher):
+        def __call__(self, job: Job, again: bool) -> FakeProcess:
+            process = super().__call__(job, again)
+            if settings_of(job)["seed"] == 1 and settings_of(job)["learning_rate"] == 0.03:
+                return FakeProcess(lambda: leave(job, None, 0.5, accuracy=0.9))
+            return process
+
+    store = searched(eyes, Gaps(lambda _: 0.5), name=str(tmp_path / "bench"), metric=metric)
+    missing = [choice["labels"]["seed"] for choice in choices(store) if choice["failed"]]
+    assert missing == [1, 1]
+    assert {choice["metric"] for choice in choices(store)} == {"macro_auc"}
+    assert all(choice["number"] > 0 for choice in choices(store) if choice["labels"]["seed"] == 1)
+
+
+def test_a_metric_that_no_run_has_is_told(eyes: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"^--metric hd95: is not measured here; there are macro_auc\.$"):
+        searched(eyes, Launcher(lambda _: 0.5), name=str(tmp_path / "bench"), metric="hd95", seeds=(0,))
+
+
 def test_the_report_says_what_was_chosen(done: tuple[Store, Launcher]):
     store, _ = done
     write_bench_report(store.folder)
@@ -322,6 +347,15 @@ def test_what_cannot_be_searched_is_told(eyes: Path):
         UserError, match=r"^grid: axes: lrd\.decay is searched as well; leave out the axis or search\.$"
     ):
         grid(eyes, axes=axes).cells()
+    axes = {"method": ["vanilla", "fast", "slow"]}
+    variants = {"fast": {"method": "bss", "learning_rate": 0.3}, "slow": {"method": "bss", "learning_rate": 0.01}}
+    with pytest.raises(UserError) as error:
+        grid(eyes, axes=axes, variants=variants).cells()
+    assert str(error.value) == (
+        "grid: method: 'fast' and 'slow' differ in nothing but what is searched; leave one of them out, or search."
+    )
+    variants["slow"] |= {"method": "acnorm", "acnorm": {"init": "identity"}}
+    assert len(grid(eyes, axes=axes, variants=variants, seeds=(0,)).cells()) == 3
 
 
 def test_cells_that_another_command_runs_are_waited_for(eyes: Path, tmp_path: Path, monkeypatch):

@@ -90,7 +90,7 @@ def test_a_small_budget_is_kept_by_a_fake_clock(folder: Path, tmp_path: Path):
     assert done.best is None
     text = as_text(done)
     assert "c.pth: not begun" in text
-    assert "Nothing can be said" in text
+    assert f"Nothing can be said yet: {folder / 'c.pth'} has not begun." in text
     assert "Cost: 2 s of 2 s; the next step would not have fitted, and a larger --budget goes on from here." in text
     more = short(folder, tmp_path / "runs", "a", "b", "c", budget=3.9, clock=Ticking())
     assert [item.epochs for item in more.halving.tried] == [1, 1, 1]
@@ -137,9 +137,23 @@ def test_other_candidates_and_other_folders_are_refused(folder: Path, whole: Sho
         UserError, match=r"^--runs .*: holds files but no short fine-tunes \(no halving\.json\); give a"
     ):
         short(folder, tmp_path, "a", "b")
+    with pytest.raises(UserError, match=r"^--runs .*thesis\.doc: is a file; give a folder\.$"):
+        short(folder, tmp_path / "thesis.doc", "a", "b")
     (tmp_path / "halving.json").write_text("{")
     with pytest.raises(UserError, match=r"^.*halving\.json: is damaged; give another --runs\.$"):
         short(folder, tmp_path, "a", "b")
+
+
+def test_a_figure_that_an_epoch_does_not_have_is_null_in_json():
+    tried = [Tried("a", [float("nan"), 0.5], [1.0, 1.0]), Tried("b", [0.5, 0.4], [1.0, 1.0])]
+    found = ShortFinetunes(Halving(tried, 2.0, True), "val_dice", 60.0, 2, "vanilla")
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert plain["tried"][0]["values"] == [None, 0.5]
+    never = [Tried(name, [float("nan")], [1.0]) for name in "ab"]
+    without = ShortFinetunes(Halving(never, 2.0, True), "val_dice", 60.0, 1, "vanilla")
+    assert "a: mean Dice –, 1 epochs, 1 s" in as_text(without)
+    assert "a and b are alike after 1 epochs: take either." in as_text(without)
+    assert "a and b are alike after 2 epochs: take either." in as_text(found)
 
 
 def test_equal_ones_are_told_as_alike():
@@ -147,3 +161,33 @@ def test_equal_ones_are_told_as_alike():
     found = ShortFinetunes(Halving(tried, 2.0, True), "val_dice", 60.0, 20, "vanilla")
     assert "a and b are alike after 1 epochs: take either." in as_text(found)
     assert "  b: mean Dice 0.500, 1 epochs, left after 1, 1 s" in as_text(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"method": "bn-only"}, "method was 'vanilla', is 'bn-only'"),
+        ({"epochs": 3, "seed": 1}, "epochs was 2, is 3, seed was 0, is 1"),
+    ],
+)
+def test_runs_of_other_settings_are_refused_even_where_none_would_go_on(folder, whole, changes, told):
+    with pytest.raises(UserError) as error:
+        short(folder, folder / "runs", "a", "b", **changes)
+    assert str(error.value) == (
+        f"--runs {folder / 'runs'}: holds short fine-tunes with other settings ({told}); use the same, or give another "
+        "folder."
+    )
+
+
+@pytest.mark.parametrize("budget", [0, -1.0, float("inf"), float("nan")])
+def test_a_budget_is_a_time(folder: Path, tmp_path: Path, budget: float):
+    with pytest.raises(UserError, match=r"^--budget is .*, must be seconds above 0, or a time such as 90s, 30m or 2h"):
+        short(folder, tmp_path / "runs", "a", "b", budget=budget)
+
+
+def test_where_all_that_went_on_failed_the_best_of_the_others_is_told():
+    tried = [Tried("a", [0.5], [1.0], left=1), Tried("b", [0.4], [1.0], left=1)]
+    tried += [Tried("c", [0.9], [1.0], reason="the loss is not finite."), Tried("d", reason="no memory.")]
+    found = ShortFinetunes(Halving(tried, 4.0, True), "val_dice", 60.0, 20, "vanilla")
+    assert found.best == "a"
+    assert "Fine-tune a: ahead of b by 0.100 in mean Dice after 1 epochs." in as_text(found)

@@ -58,6 +58,8 @@ def test_refusals(tmp_path: Path):
     bench = tiny()[0]
     with pytest.raises(UserError, match=r"^--ac-corr-steps: 'soon' is no length; give steps from 1, or epoch, or"):
         study_of(bench, lengths=("soon",))
+    with pytest.raises(UserError, match=r"^--ac-corr-steps is epoch 1epochs, must be one length or several diff"):
+        study_of(bench, lengths=("epoch", "1epochs"))
     with pytest.raises(UserError, match=r"^--ac-corr-steps is 1 1, must be one length or several different ones\.$"):
         study_of(bench, lengths=("1", "1"))
     with pytest.raises(UserError, match=r"^--probe-seeds is 0, must be 1 or more\.$"):

@@ -101,3 +101,13 @@ def test_nothing_finished_and_one_candidate_are_refused(tmp_path: Path):
     told = r"^the finished cells have one candidate; a study needs weights \(or model\) as an axis\.$"
     with pytest.raises(UserError, match=told):
         read_truths(store)
+
+
+def test_while_settings_are_searched_no_test_figure_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = small(tmp_path)
+    store.plan([], {"searching": True})
+    monkeypatch.setattr(Store, "table", None)
+    with pytest.raises(
+        UserError, match=r"^settings are still being searched; wait for the bench, or give its command again\.$"
+    ):
+        read_truths(store)

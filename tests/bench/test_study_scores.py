@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_other_files_or_code_have_scores_of_their_own(
     monkeypatch.setattr(study_scores, "code_version", lambda: "other")
     Scorer(asked(tmp_path, "knn")).score(scoring)
     assert len(list((tmp_path / "scores").iterdir())) == 2
+
+
+@pytest.mark.parametrize("changed", ["data", "weights"])
+def test_files_that_have_changed_since_the_bench_ran_are_refused(scoring: Scoring, tmp_path: Path, changed: str):
+    assert scoring.inputs().weights == scoring.weights
+    other = replace(scoring, **{changed: "0" * 64})
+    told = rf"{getattr(scoring.config, changed)}: has changed since the bench ran; put back what it was, or run the "
+    with pytest.raises(UserError, match=told):
+        Scorer(asked(tmp_path, "knn")).score(other)
 
 
 def test_random_weights_have_reasons_for_what_they_lack(tmp_path: Path):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from acnorm.bench.judging import Judged
 from acnorm.bench.study import Study
 from acnorm.bench.study_words import basis, cautions, sentences
-from study_tools import study_of_many, tiny
+from study_tools import foretold, row, study_of_many, tiny
 
 
 def test_few_targets_conclude_nothing():
@@ -27,6 +28,7 @@ def test_many_targets_say_what_is_beyond_chance():
         "good loses less than a random pick beyond chance over the targets.",
         "good loses less than the candidate that is best on the other targets beyond chance over the targets.",
         "Measures whose direction is beyond chance: good (higher is better), wrong (lower is better).",
+        "No correction is made for the number of measures (2): of several, chance alone may make one stand out.",
     ]
 
 
@@ -39,6 +41,13 @@ def test_measures_that_say_nothing():
     assert sentences(replace(judgement, measures=judgement.measures[2:])) == [
         "No measure has scores of two candidates with results: nothing can be said."
     ]
+
+
+def test_a_measure_with_scores_on_few_targets_is_not_the_one_that_loses_least():
+    judgement = study_of_many().judgements[0]
+    few = {name: one if name == "t0" else Judged(candidates=4) for name, one in foretold(8, 0.0).items()}
+    told = sentences(replace(judgement, measures=(row("few", few), *judgement.measures[:2])))
+    assert told[0].startswith("Of 2 measures with scores on most targets (8) good loses least on average")
 
 
 def test_of_one_target_there_is_no_other():

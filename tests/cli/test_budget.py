@@ -23,6 +23,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_tied_candidates_are_fine_tuned_shortly(zoo: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     more = ["--budget", "10m", "--runs", str(tmp_path / "runs"), "--epochs", "1", "--method", "bn-only", "--seed", "3"]
+    more += ["--stem-rule", "mean", "--depth-rule", "centre"]
     assert main([*zoo, *more]) == 0
     told = capsys.readouterr()
     lines = told.out.splitlines()
@@ -32,6 +33,7 @@ def test_tied_candidates_are_fine_tuned_shortly(zoo: list[str], tmp_path: Path, 
     assert lines[-2].startswith("Cost: ")
     assert lines[-2].endswith(" of 10 min.")
     assert "--seed 3" in lines[-1]
+    assert "--stem-rule mean --depth-rule centre" in lines[-1]
     assert lines[-1].endswith(" --resume")
     assert "acnorm: " in told.err
     assert "1 epochs, macro AUC 0." in told.err
@@ -58,3 +60,11 @@ def test_mistakes_are_one_line_before_anything_is_computed(
 ):
     assert main([*zoo, *more]) == 2
     assert capsys.readouterr().err == f"acnorm: {message}\n"
+
+
+def test_another_folder_is_told_before_anything_is_computed(zoo: list[str], tmp_path: Path, capsys):
+    (tmp_path / "thesis.doc").write_text("")
+    assert main([*zoo[:2], "nowhere", *zoo[3:], "--budget", "2h", "--runs", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"acnorm: --runs {tmp_path}: holds files but no short fine-tunes (no halving.json); give another folder.\n"
+    )

@@ -111,7 +111,10 @@ def test_identity_starts_as_the_plain_network_by_every_rule(partners: str):
 
 def test_drawing_partners_leaves_the_generator_of_all_else_alone():
     network, before = trained(), torch.get_rng_state()
-    convert(network, partners="permuted")
+    state = convert(network, partners="permuted").state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    plain, before = trained(), torch.get_rng_state()
+    convert(plain, state=state)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -144,7 +147,7 @@ def test_numbers_that_stand_for_no_rule_are_refused(number: float):
         from_number(number)
 
 
-@pytest.mark.parametrize("partners", ["best", "top-0", "top-", "top-1.5", "", None, 3])
+@pytest.mark.parametrize("partners", ["best", "top-0", "top-", "top-1.5", "", None, 3, ["own"]])
 def test_unknown_rules_are_refused(partners: object):
     assert not is_known(partners)
     message = "it must be 'paper', 'dense', 'own', 'others', 'permuted' or 'top-K' with a number K from 1 on"

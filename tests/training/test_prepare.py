@@ -98,6 +98,19 @@ def test_a_new_network_depends_on_the_seed_alone_and_leaves_the_generator(folder
     assert not equal(new_network(config(folder, seed=1), data).module.state_dict(), first)
 
 
+def test_what_a_method_draws_depends_on_the_seed_of_the_run_and_leaves_the_generator(folder: Path):
+    def order(seed: int) -> list[int]:
+        torch.manual_seed(7)
+        before = torch.get_rng_state()
+        settings = {"method": "acnorm", "acnorm": {"partners": "permuted"}, "seed": seed}
+        module = prepared(folder, weights=folder / "weights.pth", **settings).module
+        assert torch.equal(torch.get_rng_state(), before)
+        return [*module.get_buffer("bn1.partner_order").tolist(), *module.get_buffer("bn2.partner_order").tolist()]
+
+    assert order(0) == order(0)
+    assert order(0) != order(1)
+
+
 @pytest.mark.parametrize("method", ["vanilla", "acnorm"])
 def test_all_but_the_head_is_that_of_the_checkpoint(folder: Path, method: str):
     source = torch.load(folder / "weights.pth", weights_only=True)["state_dict"]

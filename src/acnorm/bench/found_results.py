@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from acnorm.bench.store import FILE, Store
@@ -97,22 +99,34 @@ def _matched(truth: Truth, target: str, data: Path, files: Mapping[Path, str]) -
         return {}
     found = {}
     for candidate, value in truth.results[target].items():
-        file = truth.scorings[target, candidate][0].source.weights
+        scoring = truth.scorings[target, candidate][0]
+        file = scoring.source.weights
         if file is not None and Path(file).resolve() in files:
+            scoring.inputs()  # results of files that have changed say nothing of these
             found[files[Path(file).resolve()]] = value
     return found
 
 
 def _of_table(file: Path, weights: Sequence[str]) -> list[Results]:
     try:
-        table = pd.read_csv(file)
+        table = pd.read_csv(file, dtype=dict.fromkeys(NAMES, str))  # a checkpoint may be called 1.pth
     except (OSError, ValueError) as error:
         raise UserError(f"--results {file}: is no CSV file ({' '.join(str(error).split())}).") from None
     key = next((name for name in NAMES if name in table), None)
     numbers = [str(name) for name in table.select_dtypes("number").columns]
     if key is None or not numbers:
         raise UserError(f"--results {file}: needs a column weights and one or more columns of numbers.")
+    endless = [column for column in numbers if np.isinf(table[column]).any()]
+    if endless:
+        raise UserError(f"--results {file}: {endless[0]} holds an infinite number; leave that row's result empty.")
     rows = {name: _row_of(table[key], name, file) for name in weights}
+    for one, other in combinations(weights, 2):
+        at = rows[one]
+        if at is not None and at == rows[other]:
+            raise UserError(
+                f"--results {file}: {one} and {other} are both {table[key].iloc[at]}; name them by their paths as in "
+                "--weights."
+            )
     return [
         Results(
             column,

@@ -20,6 +20,7 @@ search: 10                                                    # optional: trials
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -223,6 +224,7 @@ class Grid:
 
     def _configs(self) -> Iterator[tuple[dict[str, Any], FinetuneConfig]]:
         found = False
+        seen: dict[str, Mapping[str, Any]] = {}
         tasks: list[tuple[str | None, Mapping[str, Any]]] = [*self.tasks.items()] or [(None, {})]
         for task, own in tasks:
             for values in product(*self.axes.values()):
@@ -239,7 +241,8 @@ class Grid:
                     where = "" if task is None else f"tasks: {task}: "
                     raise UserError(f"{self.source}: {where}{error}") from None
                 found = True
-                self._refuse_searched_axes(config)
+                if self.search is not None:
+                    self._refuse_searched_axes(config, labels, seen)
                 yield labels, config
         if not found:
             raise self._wrong(f"{'--only' if self.only else 'exclude'} leaves no run; leave some of it out")
@@ -250,10 +253,21 @@ class Grid:
         axes = chosen_settings(chosen, {**self.variants, **own.get(VARIANTS, {})})
         return with_folder({"out": "cells", **flat(self.base), **flat(of_task), **axes}, self.folder)
 
-    def _refuse_searched_axes(self, config: FinetuneConfig) -> None:
-        both = [name for name in self.axes if name in space_of(config)] if self.search is not None else []
+    def _refuse_searched_axes(
+        self, config: FinetuneConfig, labels: Mapping[str, Any], seen: dict[str, Mapping[str, Any]]
+    ) -> None:
+        space = space_of(config)
+        both = [name for name in self.axes if name in space]
         if both:
             raise self._wrong(f"axes: {both[0]} is searched as well; leave out the axis or search")
+        rest = {name: value for name, value in flat(config.to_dict()).items() if name not in space}
+        other = seen.setdefault(json.dumps(rest, sort_keys=True, default=str), labels)
+        apart = [name for name in labels if labels[name] != other[name]]
+        if apart:
+            one, two = (repr(at[apart[0]]) for at in (other, labels))
+            raise self._wrong(
+                f"{apart[0]}: {one} and {two} differ in nothing but what is searched; leave one of them out, or search"
+            )
 
 
 def read_grid(file: Path) -> Grid:

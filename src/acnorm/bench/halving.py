@@ -170,13 +170,19 @@ class _Work:
             values, seconds = self.train(item.name, target)
             item.values, item.seconds = list(values), list(seconds)
         except StoppedError:
+            self._spend(start)
+            self.told(self.halving)
             raise RunError("stopped by the user; the same command goes on.") from None
         except RunError as error:
             item.reason = str(error)
-        took = self.clock() - start
-        self.halving.seconds += took
+        took = self._spend(start)
         item.starting = max(item.starting, took - sum(item.seconds[before:]), 0.0)
         self.told(self.halving)
+
+    def _spend(self, start: float) -> float:
+        took = self.clock() - start
+        self.halving.seconds += took
+        return took
 
     def _foreseen(self, item: Tried, target: int) -> float:
         return self._starting(item) + (target - item.epochs) * self._epoch(item)

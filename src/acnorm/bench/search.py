@@ -174,13 +174,14 @@ def search(
         >>> search.__name__
         'search'
     """
-    places = [_Place(cell) for cell in cells]
+    places = [_Place(cell, metric or "metric") for cell in cells]
     for number in range(trials):
         for place in places:
             place.propose()
         table = _settled([cell for place in places for cell in place.cells], store, run, again=number == 0)
+        metrics = _metrics(table, metric)
         for at, place in enumerate(places):
-            place.judge(table.iloc[at * (number + 1) : (at + 1) * (number + 1)], metric)
+            place.judge(table.iloc[at * (number + 1) : (at + 1) * (number + 1)], metrics)
     return [place.best() for place in places], [place.choice() for place in places]
 
 
@@ -196,15 +197,21 @@ def _settled(cells: Sequence[Cell], store: Store, run: Run, *, again: bool) -> p
         run(cells, False)
 
 
+def _metrics(table: pd.DataFrame, asked: str | None) -> dict[str, str]:
+    """By what runs choose their epoch by, the metric of their trials: it may be missing in one place."""
+    done = table[table["state"] == "done"]
+    return {str(monitor): metric_of(rows, asked) for monitor, rows in done.groupby("monitor")}
+
+
 class _Place:
     """The trials of one cell of the grid."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, metric: str) -> None:
         self.cell, self.space = cell, space_of(cell.config)
         self.cells: list[Cell] = []
         self.settings: list[dict[str, Any]] = []
         self.tried: list[Trial] = []
-        self.metric, self.seconds = "metric", 0.0
+        self.metric, self.seconds = metric, 0.0
 
     @property
     def maximise(self) -> bool:
@@ -221,10 +228,10 @@ class _Place:
         config = with_settings(self.cell.config, settings) if number else self.cell.config
         self.cells.append(replace(self.cell, labels={**labels, "trial": number}, config=config))
 
-    def judge(self, rows: pd.DataFrame, metric: str | None) -> None:
+    def judge(self, rows: pd.DataFrame, metrics: Mapping[str, str]) -> None:
         """Read what all trials so far came to on validation cases."""
         done = rows[rows["state"] == "done"]
-        self.metric = metric_of(done, metric)
+        self.metric = metrics[done["monitor"].iloc[0]] if len(done) else self.metric
         self.seconds = float(done["training_seconds"].sum())
         column = f"metric_{self.metric}"
         values = rows[column].where(rows["state"] == "done") if column in rows else [None] * len(rows)

@@ -6,8 +6,9 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from acnorm.ranking.result import Ranking
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.finetune import command_of, run_finetune
 from acnorm.training.run_folder import RunFolder
-from acnorm.training.settings import config_from_settings
+from acnorm.training.settings import NOTES_OF_A_RUN, config_from_settings
 
 FILE = "halving.json"
 METHOD = "vanilla"  # every candidate can be fine-tuned by it
@@ -51,14 +52,18 @@ class ShortFinetunes:
 
     @property
     def best(self) -> str | None:
-        """The best candidate; None where fewer than two trained, or all failed."""
+        """The best candidate; None where fewer than two trained, or one of those that go on has not."""
         compared = [item for item in self.halving.tried if item.epochs and item.reason is None]
-        return self.halving.ordered[0].name if len(compared) > 1 and self.halving.common else None
+        begun = all(item.epochs for item in self.halving.alive)
+        return self.halving.ordered[0].name if len(compared) > 1 and begun else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON, which knows no NaN."""
         own = ("monitor", "budget", "epochs", "method", "command", "note", "best")
-        return {name: getattr(self, name) for name in own} | as_plain(self.halving)
+        found = {name: getattr(self, name) for name in own} | as_plain(self.halving)
+        for item in found["tried"]:
+            item["values"] = [None if isnan(value) else value for value in item["values"]]
+        return found
 
 
 def fine_tune_tied(
@@ -88,7 +93,7 @@ def fine_tune_tied(
         settings: further settings of ``acnorm finetune``: data, splits, seed, …
 
     Raises:
-        UserError: settings that cannot be, or a folder that holds something else.
+        UserError: settings that cannot be, or a folder that holds something else, or runs of other settings.
         RunError: the user stopped it.
 
     Examples:
@@ -98,6 +103,8 @@ def fine_tune_tied(
         'a.pth is told from the others by knn'
     """
     seconds = seconds_of(budget) if isinstance(budget, str) else float(budget)
+    if not 0 < seconds < inf:
+        raise UserError(f"--budget is {budget!r}, must be seconds above 0, or a time such as 90s, 30m or 2h.")
     names = list(ranking.tied) or [item.weights for item in ranking.candidates]
     if len(names) < 2:
         note = f"{names[0]} is told from the others by {ranking.by}" if len(ranking.candidates) > 1 else "one candidate"
@@ -117,10 +124,44 @@ def fine_tune_tied(
         )
         for name in names
     }
+    check_runs(folder)
+    _refuse_other_settings(folder, configs.values())
     state = _State(folder, names, told)
     halve(state.halving, state.train(configs), epochs=epochs, budget=seconds, clock=clock, told=state.keep)
     found = ShortFinetunes(state.halving, state.monitor, seconds, epochs, method)
     return found if found.best is None else ShortFinetunes(**vars(found) | {"command": _go_on(configs[found.best])})
+
+
+def check_runs(folder: Path) -> None:
+    """Refuse a folder for short fine-tunes that holds something else.
+
+    Raises:
+        UserError: in one line.
+
+    Examples:
+        >>> check_runs(Path("nowhere"))
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--runs {folder}: is a file; give a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / FILE).is_file():
+        raise UserError(f"--runs {folder}: holds files but no short fine-tunes (no {FILE}); give another folder.")
+
+
+def _refuse_other_settings(folder: Path, configs: Iterable[FinetuneConfig]) -> None:
+    """Runs are resumed with the same settings; those that need no more epochs must have them as well."""
+    for config in configs:
+        run = RunFolder(Path(config.out))
+        if not run.config.is_file():
+            continue
+        saved = {name: value for name, value in run.read_config().items() if name not in NOTES_OF_A_RUN}
+        before = config_from_settings(saved)
+        changed = [name for name in config.difference(before) if name != "out"]
+        if changed:
+            told = ", ".join(f"{name} was {getattr(before, name)!r}, is {getattr(config, name)!r}" for name in changed)
+            raise UserError(
+                f"--runs {folder}: holds short fine-tunes with other settings ({told}); use the same, or give another "
+                "folder."
+            )
 
 
 class _State:
@@ -129,8 +170,6 @@ class _State:
     def __init__(self, folder: Path, names: Sequence[str], told: Callable[[str], None]) -> None:
         self.file, self.told, self.monitor = folder / FILE, told, ""
         self.halving = Halving([Tried(name) for name in names])
-        if folder.is_dir() and any(folder.iterdir()) and not self.file.is_file():
-            raise UserError(f"--runs {folder}: holds files but no short fine-tunes (no {FILE}); give another folder.")
         if self.file.is_file():
             self._read(names)
         self.keep(self.halving)
@@ -226,16 +265,20 @@ def _line(item: Tried, metric: str) -> str:
         return f"{item.name}: not begun"
     end = f", left after {item.left}" if item.left is not None else ""
     took = in_words(sum(item.seconds))
-    return f"{item.name}: {metric} {item.best(item.epochs):.3f}, {item.epochs} epochs{end}, {took}"
+    best = item.best(item.epochs)
+    return f"{item.name}: {metric} {'–' if best == -inf else f'{best:.3f}'}, {item.epochs} epochs{end}, {took}"
 
 
 def _verdict(found: ShortFinetunes, metric: str) -> str:
+    waiting = [item.name for item in found.halving.alive if not item.epochs]
+    if waiting:
+        return f"Nothing can be said yet: {', '.join(waiting)} {'has' if len(waiting) == 1 else 'have'} not begun."
     if found.best is None:
         return "Nothing can be said: fewer than two candidates were trained."
     first, second = found.halving.ordered[:2]
     rounds = min(item.epochs for item in (first, second))
     apart = first.best(rounds) - second.best(rounds)
-    if apart <= 0:
+    if not apart > 0:
         return f"{first.name} and {second.name} are alike after {rounds} epochs: take either."
     return (
         f"Fine-tune {first.name}: ahead of {second.name} by {apart:.3f} in {metric} after {rounds} epochs. "

@@ -14,7 +14,7 @@ from pathlib import Path
 from acnorm.bench.judging import Judged, Table, judged
 from acnorm.bench.store import Store
 from acnorm.bench.study_cells import Source, Truth, read_truths
-from acnorm.bench.study_means import Key, Means
+from acnorm.bench.study_means import Key, Means, in_words
 from acnorm.bench.study_rows import AT_RANDOM, ELSEWHERE, Row, Rows, rules_of
 from acnorm.bench.study_scores import Asked, Scored, Scorer
 from acnorm.errors import UserError
@@ -105,7 +105,7 @@ acnorm compare.
     names = _names(measures)
     for length in lengths:
         steps_of(length, 1)
-    if len(set(lengths)) < len(lengths) or not lengths:
+    if len(set(map(in_words, lengths))) < len(lengths) or not lengths:
         raise UserError(f"--ac-corr-steps is {' '.join(lengths)}, must be one length or several different ones.")
     if seeds < 1:
         raise UserError(f"--probe-seeds is {seeds}, must be 1 or more.")

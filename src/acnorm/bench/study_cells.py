@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from acnorm.bench.cells import Inputs, read_inputs
 from acnorm.bench.results import metric_of
 from acnorm.bench.store import Store
 from acnorm.bench.words import name_of
@@ -35,12 +36,34 @@ class Source:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What scores are asked of: one candidate on the training cases of one division of a target."""
+    """What scores are asked of: one candidate on the training cases of one division of a target.
+
+    data, weights: hashes of what the runs were made of, where known.
+    """
 
     target: str
     source: Source
     splits: str
     config: FinetuneConfig
+    data: str | None = None
+    weights: str | None = None
+
+    def inputs(self) -> Inputs:
+        """Read data and checkpoint.
+
+        Raises:
+            UserError: they are not there any more, or are others than when the bench ran.
+        """
+        found = read_inputs(self.config)
+        for file, before, now in (
+            (self.config.data, self.data, found.data),
+            (self.config.weights, self.weights, found.weights),
+        ):
+            if before is not None and now != before:
+                raise UserError(
+                    f"{file}: has changed since the bench ran; put back what it was, or run the bench again."
+                )
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,7 @@ def read_truths(store: Store) -> tuple[Truth, ...]:
     over those that each has.
 
     Raises:
-        UserError: there are no two candidates, or no cell has finished.
+        UserError: there are no two candidates, no cell has finished, or settings are still being searched.
 
     Examples:
         >>> import tempfile
@@ -92,7 +115,10 @@ def read_truths(store: Store) -> tuple[Truth, ...]:
             ...
         acnorm.errors.UserError: no cell of the bench has finished; wait for acnorm bench, or run it again.
     """
-    table, asked = store.table(), store.about().get("metric")
+    about = store.about()
+    if about.get("searching"):  # its cells are trials, whose test figures nobody may look at
+        raise UserError("settings are still being searched; wait for the bench, or give its command again.")
+    table, asked = store.table(), about.get("metric")
     done = table[table["state"] == "done"] if len(table) else table
     if done.empty:
         raise UserError("no cell of the bench has finished; wait for acnorm bench, or run it again.")
@@ -197,7 +223,8 @@ def _truth(
             asked = scorings.setdefault((key, row["candidate"]), [])
             if str(config.splits) not in [one.splits for one in asked]:
                 source = Source(row["candidate"], config.model, config.weights)
-                asked.append(Scoring(key, source, str(config.splits), config))
+                contents = _plain(row["data_sha256"]), _plain(row["weights_sha256"])
+                asked.append(Scoring(key, source, str(config.splits), config, *contents))
     shown = {target: metrics[target] for target in results}
     return Truth(name, shown, results, deviations, runs, scorings, tuple(uneven))
 

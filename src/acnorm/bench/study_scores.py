@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from acnorm.bench.cells import Inputs, code_version, read_inputs
+from acnorm.bench.cells import Inputs, code_version
 from acnorm.bench.study_cells import Scoring
 from acnorm.data.atomic import replacing
 from acnorm.data.loading import load_data
@@ -90,9 +90,9 @@ class Scorer:
         """Return the scores of one candidate on one division.
 
         Raises:
-            UserError: the data or a checkpoint are not there any more, or cannot be scored.
+            UserError: the data or a checkpoint are not there any more, have changed, or cannot be scored.
         """
-        config, inputs = scoring.config, read_inputs(scoring.config)
+        config, inputs = scoring.config, scoring.inputs()
         file = self.asked.folder / "scores" / f"{_address(config, inputs, self.asked.seeds)}.json"
         kept = _read(file)
         wanted = _measures(self.asked.measures, label_maps=inputs.collection.task == "segmentation")

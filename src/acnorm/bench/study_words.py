@@ -33,18 +33,27 @@ def sentences(judgement: Judgement) -> list[str]:
     if not rows:
         return ["No measure has scores of two candidates with results: nothing can be said."]
     rules = {row.name: row for row in judgement.rules}
-    least = min(rows, key=lambda row: row.regret.mean)
+    most = max(row.regret.targets for row in rows)
+    whole = [row for row in rows if row.regret.targets == most]  # means over other targets say nothing of each other
+    least = min(whole, key=lambda row: row.regret.mean)
+    left_out = f" with scores on most targets ({most})" * (len(whole) < len(rows))
     told = [
-        f"Of {len(rows)} measures {least.name} loses least on average by the candidate it picks: "
+        f"Of {len(whole)} measures{left_out} {least.name} loses least on average by the candidate it picks: "
         f"{number(least.regret)}; a random pick loses {number(rules[AT_RANDOM].regret)}{_elsewhere(rules[ELSEWHERE])}."
     ]
-    if max(row.regret.targets for row in rows) < LEAST_TARGETS:
-        return [*told, _too_few(judgement)]
+    if most < LEAST_TARGETS:
+        return [*told, _too_few(most)]
     than_random = [row.name for row in rows if side_of(row.than_random) < 0]
     than_elsewhere = [row.name for row in rows if side_of(row.less) < 0]
     for names, what in ((than_random, "a random pick"), (than_elsewhere, f"the candidate that is {ELSEWHERE}")):
         told.append(f"{_listed(names)} less than {what} beyond chance over the targets.")
-    return [*told, *_directions(rows)]
+    told += _directions(rows)
+    if than_random or than_elsewhere or any(row.direction != "open" for row in rows):
+        told.append(
+            f"No correction is made for the number of measures ({len(rows)}): of several, chance alone may make one "
+            "stand out."
+        )
+    return told
 
 
 def _elsewhere(rule: Row) -> str:
@@ -58,8 +67,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names)} {'loses' if len(names) == 1 else 'lose'}"
 
 
-def _too_few(judgement: Judgement) -> str:
-    count = len(judgement.results)
+def _too_few(count: int) -> str:
     return (
         f"With {count} target{'s' * (count != 1)} nothing can be concluded beyond chance: even being right on all of "
         f"them is, with fewer than {LEAST_TARGETS}, not rarer than once in twenty."

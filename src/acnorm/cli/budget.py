@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 # Settings of rank that finetune has under the same name
 SHARED = (
     *("data", "format", "splits", "image_size", "patch_size", "slices", "spacing", "window", "seed"),
-    "minimum_share",
+    *("minimum_share", "stem_rule", "depth_rule"),
 )
 
 
@@ -62,6 +63,9 @@ def check_budget(short: Mapping[str, Any]) -> None:
         from acnorm.tuning.method import make_method
 
         make_method(short["method"])
+    from acnorm.bench.short_finetunes import check_runs
+
+    check_runs(Path(short["runs"]))
 
 
 def run_short(ranking: Ranking, short: Mapping[str, Any], options: Mapping[str, Any]) -> ShortFinetunes:

@@ -289,7 +289,7 @@ def _rebuild(model: Model, state: Mapping[str, Tensor]) -> Model:
                 raise ConversionError(f"the state dict has AC-Norm at {name}, a {type(norm).__name__} here: {unfit}.")
             init: Init = "identity" if f"{name}.weight_offset" in state else "paper"
             partners = partners_of(state.get(f"{name}._extra_state", torch.empty(0)))
-            wrapped[id(norm)] = ACNorm(norm, init=init, partners=partners)
+            wrapped[id(norm)] = ACNorm(norm, init=init, partners=partners, generator=torch.Generator())
         else:
             reason = "plain in the state dict"
         notes.append(NormLayer(name, type(norm).__name__, reason))

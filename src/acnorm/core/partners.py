@@ -28,9 +28,9 @@ def is_known(partners: str) -> bool:
         >>> is_known("own"), is_known("top-5"), is_known("top-0"), is_known("best")
         (True, True, False, False)
     """
-    return partners in _NUMBERS or (
-        isinstance(partners, str) and re.fullmatch(r"top-[1-9]\d{0,8}", partners) is not None
-    )
+    if not isinstance(partners, str):
+        return False
+    return partners in _NUMBERS or re.fullmatch(r"top-[1-9]\d{0,8}", partners) is not None
 
 
 def to_number(partners: str) -> float:

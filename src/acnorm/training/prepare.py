@@ -90,7 +90,9 @@ def prepare_model(config: FinetuneConfig, data: Any, kind: Kind | None = None) -
             with torch.random.fork_rng(devices=[]):
                 sides = example_batch(data.preprocessing).ndim - 2
                 started.source_head = source_head(network, weights_file(config.weights, config.model, sides))
-        module = method.prepare(network.module, None if report is None else report.trained_norms)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)  # of what a method draws
+            module = method.prepare(network.module, None if report is None else report.trained_norms)
         setup = started.setup(module, config, data, kind.objective(config, data))
         method.check(setup)
     except (ConversionError, ValueError) as error:
