@@ -81,8 +81,10 @@ def test_a_process_that_has_ended_is_not_alive_though_nobody_has_asked_how():
     child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     name = process_name(child.pid)
     child.stdout.read()
-    while is_alive(name):
-        time.sleep(0.01)
+    for _ in range(500):
+        if alive := is_alive(name):
+            time.sleep(0.01)
+    assert not alive
     assert process_name(child.pid) == name
     child.communicate()
 

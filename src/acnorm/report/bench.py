@@ -115,15 +115,18 @@ def basis(results: Results) -> str:
         'p values are corrected by Holm over all comparisons.'
     """
     told = []
-    if any(not block.released_test for block in results.blocks):
+    released = {block.released_test for block in results.blocks}
+    if False in released:
         told.append(
-            "Test sets are folds of the patients, drawn anew for each seed and the same for all that is compared; "
+            f"{'Where none came with the data, test' if True in released else 'Test'} sets are folds of the patients, "
+            "drawn anew for each seed and the same for all that is compared; "
             "intervals and p values are those of the corrected resampled t-test (Nadeau and Bengio 2003), "
             "since the runs share training cases."
         )
-    if any(block.released_test for block in results.blocks):
+    if True in released:
         told.append(
-            "All runs were tested on the test set that came with the data; intervals and p values take the variances "
+            f"{'The other' if False in released else 'All'} runs were tested on the test set that came with the data; "
+            "intervals and p values take the variances "
             "over its patients (by bootstrap) and over the runs together (over the runs alone where cases do not tell "
             "the metric)."
         )

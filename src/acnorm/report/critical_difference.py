@@ -60,7 +60,8 @@ def _scale(axis: Axes, best: int, worst: int, critical: float | None) -> None:
         return
     at = (best, min(best + critical, worst + (worst - best) / 2))
     axis.plot(at, [-1.25] * 2, color=INK, linewidth=1.4, marker="|", markersize=6)
-    axis.text(at[1], -1.25, f"  critical difference {critical:.2f}", ha="left", va="center", fontsize=8.5)
+    told = f"critical difference {critical:.2f}"
+    axis.annotate(told, (at[1], -1.25), (6, 0), textcoords="offset points", ha="left", va="center", fontsize=8.5)
 
 
 def _bar(axis: Axes, ranks: Sequence[float], row: float) -> None:
