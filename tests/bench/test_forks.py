@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from acnorm.bench.engine import Outcome, Running
 from acnorm.bench.forks import Template
 from acnorm.bench.processes import is_alive
 from acnorm.bench.store import Job
+from acnorm.errors import RunError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux splits processes off")
 
@@ -110,6 +114,23 @@ def test_where_the_template_is_killed_its_cells_go_on_and_the_next_has_another(t
 def test_a_template_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(forks, "COMMAND", (sys.executable, "-c", "import sys; sys.exit(3)"))
     template = Template(threads=1)
-    with pytest.raises(RuntimeError, match="the process from which cells split off did not start"):
+    told = (
+        "the process from which cells split off did not start, or has ended; its words are above. Cells that were begun "
+        "are kept: the same command goes on."
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(told)}$"):
         start(template, tmp_path, "")
     template.close()
+
+
+def test_a_cell_whose_runner_was_killed_before_it_began_is_left_to_the_next(tmp_path: Path):
+    cell = tmp_path / "a.py"
+    cell.write_text("open(arguments[0] + '-ran', 'w')")
+    request = json.dumps({"arguments": [str(cell)], "log": str(tmp_path / "a.txt")}).encode() + b"\n"
+    read, write = os.pipe()
+    os.write(write, request)
+    os.close(write)  # before the template has imported everything, as where its runner is killed
+    ended = subprocess.run((sys.executable, "-c", WORK), stdin=read, capture_output=True, timeout=60)
+    os.close(read)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert not (tmp_path / "a.py-ran").exists()

@@ -77,6 +77,18 @@ def test_a_name_is_of_one_process():
     assert not is_alive(name)
 
 
+def test_a_process_that_has_ended_is_not_alive_though_nobody_has_asked_how():
+    child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    name = process_name(child.pid)
+    child.stdout.read()
+    for _ in range(500):
+        if alive := is_alive(name):
+            time.sleep(0.01)
+    assert not alive
+    assert process_name(child.pid) == name
+    child.communicate()
+
+
 def test_memory_is_known_on_linux():
     assert resident_memory(os.getpid()) > 2**20
     assert resident_memory(2**22 + 1) == 0  # above the largest number of a process

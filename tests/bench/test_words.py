@@ -83,6 +83,12 @@ def test_enough_runs_are_said_to_be_enough():
     )
 
 
+def test_nothing_is_said_of_the_runs_needed_where_these_are_unknown():
+    text = told(WIDE, 0.5, needed=0)
+    assert text.endswith("to be better by up to 0.018 and worse by up to 0.010.")
+    assert "these 25 runs" not in text
+
+
 def test_names():
     assert name_of("patience", 5) == name_of("patience", 5.0) == "patience 5"
     assert name_of("slices", True) == "slices True"

@@ -135,6 +135,7 @@ def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, ca
         (["--search", "1"], "acnorm compare: search is 1, must be 2 or more trials."),
         (["--jobs", "0"], "--jobs is 0, must be 1 or more."),
         (["--threads", "0"], "--threads is 0, must be 1 or more."),
+        (["--jobs", "0", "--dry-run"], "--jobs is 0, must be 1 or more."),
         (["--engine", "slurm"], "--engine: invalid choice: 'slurm' (choose from "),
         (["--address", "auto"], "--address: is for --engine ray; give that too, or leave it out."),
         (["--gpus-per-cell", "1"], "--gpus-per-cell: is for --engine ray; give that too, or leave it out."),

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 import run_folders
+from acnorm.report.bench import write_bench_report
 from acnorm.report.write import write_report
+from bench_tools import planned, result
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -90,3 +92,20 @@ def test_it_prints_on_a_few_pages(pages: dict[str, Path], browse: Browse, tmp_pa
     browse(pages["one"], "--no-pdf-header-footer", f"--print-to-pdf={printed}")
     count = len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
     assert 4 <= count <= 9
+
+
+def test_a_wide_table_of_a_bench_fits_and_leaves_its_names_in_one_piece(browse: Browse, tmp_path: Path) -> None:
+    store = planned(tmp_path, seeds=(0, 1))
+    for at, address in enumerate(store.table()["address"]):
+        store.finish(address, result(0.6 + at * at / 100), seconds=1.0, memory=2**20)
+    page = write_bench_report(store.folder)
+    lines = "Math.max(...[...document.querySelectorAll('tbody th')].map(cell => cell.getClientRects()[0].height))"
+    probe = PROBE.replace(
+        "document.documentElement.scrollWidth", f"{lines}, document.querySelector('table').offsetWidth"
+    )
+    copy = tmp_path / "copy.html"
+    copy.write_text(re.sub(r"<meta http-equiv[^>]+>", probe, page.read_text()))
+    found = re.search(r"<title>([\d.]+) (\d+) ", browse(copy, "--window-size=1100,900", "--dump-dom").stdout)
+    assert found is not None
+    assert float(found[1]) < 40
+    assert int(found[2]) <= 60 * 16

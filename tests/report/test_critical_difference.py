@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from acnorm.bench.over_tasks import OverTasks
@@ -45,3 +46,14 @@ def test_equal_ranks_fit():
         ("a", "b", "c"), tuple("xyz"), (), ("dice",), (2.0, 2.0, 2.0), critical=1.9, groups=(("a", "b", "c"),)
     )
     assert "2.00" in critical_difference_diagram(over)
+
+
+def test_the_critical_difference_is_as_long_as_it_is_though_all_ranks_are_near_each_other():
+    names = tuple("abcdefghi")
+    over = OverTasks(
+        names, tuple("xyz"), (), ("dice",), tuple(np.linspace(4.2, 5.8, 9)), critical=6.94, groups=(names,)
+    )
+    (axis,) = critical_difference_diagram.__wrapped__(over).axes
+    (line,) = (line for line in axis.lines if line.get_marker() == "|")
+    assert np.ptp(line.get_xdata()) == pytest.approx(6.94)
+    assert axis.get_xlim()[1] > max(line.get_xdata())

@@ -17,6 +17,7 @@ from acnorm.bench.engine import Launch, Outcome, Running
 from acnorm.bench.last_words import last_words
 from acnorm.bench.processes import PATIENCE, Process, is_alive, process_name, resident_memory, thread_variables
 from acnorm.bench.store import Job
+from acnorm.errors import RunError
 
 COMMAND = (sys.executable, "-m", "acnorm.bench.template")
 AT_THE_START = 300.0  # seconds that the template may take to import everything
@@ -67,14 +68,15 @@ class Template:
         """Start a cell.
 
         Raises:
-            RuntimeError: the template cannot be started; holds its last words.
+            RunError: the template cannot be started, or has ended.
         """
         if self._process is None or self._process.poll() is not None:
-            self._start()
+            self._process = self._start()
         job.log.parent.mkdir(parents=True, exist_ok=True)
         arguments = [str(job.config), *(["--resume"] if resume else [])]
         self._write({"arguments": arguments, "log": str(job.log)})
-        return Fork(self, job, self._next_pid())
+        pid = self._next_pid()
+        return Fork(self, job, pid, self._process)
 
     def ended(self, pid: int) -> dict[str, Any] | None:
         """How a cell ended, with its exit code and memory; None where nothing was told of it."""
@@ -91,10 +93,11 @@ class Template:
                     stream.close()
         self._process.wait()
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
         self.close()
         self._unread = b""
-        self._process = subprocess.Popen(
+        self._ended.clear()
+        return subprocess.Popen(
             COMMAND,
             env=os.environ | thread_variables(self._threads),
             stdin=subprocess.PIPE,
@@ -116,7 +119,10 @@ class Template:
                 return int(answer["pid"])
             if self._process is None or self._process.poll() is not None:
                 break
-        raise RuntimeError("the process from which cells split off did not start; its words are above.")
+        raise RunError(
+            "the process from which cells split off did not start, or has ended; its words are above. Cells that were "
+            "begun are kept: the same command goes on."
+        )
 
     def _read(self, patience: float) -> list[dict[str, Any]]:
         """Take what the template has said: note what ended, return what began."""
@@ -140,14 +146,15 @@ class Fork:
         template: from which.
         job: the cell.
         pid: its process.
+        parent: that of the template from which it has split off, which tells how it ended.
 
     Examples:
         >>> Fork.__name__
         'Fork'
     """
 
-    def __init__(self, template: Template, job: Job, pid: int) -> None:
-        self._template, self._job, self._pid = template, job, pid
+    def __init__(self, template: Template, job: Job, pid: int, parent: subprocess.Popen[bytes]) -> None:
+        self._template, self._job, self._pid, self._parent = template, job, pid, parent
         self.name = process_name(pid)
 
     def poll(self) -> Outcome | None:
@@ -155,10 +162,10 @@ class Fork:
         told = self._template.ended(self._pid)
         if told is not None:
             return Outcome(told["code"], told["memory"], last_words(self._job.log, told["code"]))
-        if is_alive(self.name):
+        if self._parent.poll() is None or is_alive(self.name):
             return None
-        told = self._template.ended(self._pid)  # it may have ended between the two looks
-        # without a word where the template itself is gone: then the run folder tells whether the cell has finished
+        told = self._template.ended(self._pid)  # both may have ended between the two looks
+        # without a word from a template that is gone the run folder tells whether the cell has finished
         code = 0 if told is None and (self._job.run / "metrics.json").is_file() else 1 if told is None else told["code"]
         return Outcome(code, None if told is None else told["memory"], last_words(self._job.log, code))
 

@@ -90,16 +90,20 @@ def process_name(pid: int) -> str:
         >>> is_alive(process_name(os.getpid()))
         True
     """
+    known = _known_of(pid)
+    return f"{pid}:{known[19] if known else ''}"
+
+
+def _known_of(pid: int) -> list[str]:
+    """The fields of proc(5) after the command, which may hold spaces: the first its state, the 20th when it started."""
     try:
-        # after the command, which may hold spaces: the 22nd field of proc(5) is the time of its start
-        started = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
-        started = ""
-    return f"{pid}:{started}"
+        return []
 
 
 def is_alive(name: str) -> bool:
-    """Whether the process of a name from ``process_name`` runs on this machine.
+    """Whether the process of a name from ``process_name`` runs on this machine; one that has ended does not.
 
     Examples:
         >>> is_alive(f"{os.getpid()}:0") and Path("/proc").is_dir()
@@ -112,7 +116,8 @@ def is_alive(name: str) -> bool:
         return False
     except PermissionError:
         pass
-    return process_name(pid) == name
+    # one that has ended stays known until its parent has looked, which the first process of a container may never do
+    return process_name(pid) == name and _known_of(pid)[:1] not in (["Z"], ["X"])
 
 
 def resident_memory(pid: int) -> int:

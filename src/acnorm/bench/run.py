@@ -58,9 +58,7 @@ def run_bench(
             ...
         acnorm.errors.UserError: --jobs is 0, must be 1 or more.
     """
-    for name, value in (("jobs", jobs), ("threads", threads)):
-        if value is not None and value < 1:
-            raise UserError(f"--{name} is {value}, must be 1 or more.")
+    refuse_counts(jobs, threads)
     if grid.search is not None:
         check_search()
     cells = grid.cells()
@@ -89,6 +87,17 @@ def run_bench(
             about |= {"search": as_plain(grid.search, choices), "searching": False}
         run(cells, again=grid.search is None)
     return store
+
+
+def refuse_counts(jobs: int | None, threads: int | None) -> None:
+    """Refuse numbers of cells at a time, and of their threads, that cannot be.
+
+    Examples:
+        >>> refuse_counts(jobs=2, threads=None)
+    """
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}, must be 1 or more.")
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Importing takes longer than a short run. Requests come as lines of JSON, {"arguments": [...], "log": "..."}; each is
 answered with {"pid": ...}, and once the cell has ended with {"pid": ..., "code": ..., "memory": ...}. When no more can
-come the template waits for its cells and ends.
+come the template waits for its cells and ends. A request whose sender has gone is left: nobody would note the cell, and
+another runner takes it.
 """
 
 from __future__ import annotations
@@ -33,10 +34,17 @@ def main() -> None:
         if open_ and select.select([0], [], [], LOOK if running else None)[0]:
             content = os.read(0, 65536)
             open_, (*lines, unread) = bool(content), (unread + content).split(b"\n")
-            for line in lines:
+            for line in lines if _is_heard() else ():
                 running.add(_split_off(json.loads(line)))
         elif running:
             running.discard(_settle(os.WNOHANG if open_ else 0))
+
+
+def _is_heard() -> bool:
+    """Whether the other end of stdin is open, whatever of it is unread."""
+    look = select.poll()
+    look.register(0, 0)  # a hang-up is always told
+    return not look.poll(0)
 
 
 def _settle(how: int) -> int:

@@ -55,7 +55,8 @@ def sentence_of(
         difference: first minus second.
         corrected: the p value after Holm's correction.
         lower_is_better: of the metric.
-        needed: runs with which a difference of ``MARGIN`` would be seen; None where none is enough.
+        needed: runs with which a difference of ``MARGIN`` would be seen; None where none is enough, 0 where it is
+            unknown.
         runs: pairs that there are.
         share: whether 1 % of the metric says something.
 
@@ -93,7 +94,7 @@ def sentence_of(
         f"{first} cannot be told from {second} in {metric}: the difference of {difference.mean:+.3f} "
         f"has the {interval}, "
         f"which leaves room for {first} to be better by up to {most:.3f} and worse by up to {least:.3f}"
-        f"{f'; {_needed(needed, runs)}' if share else ''}."
+        f"{f'; {_needed(needed, runs)}' if share and needed != 0 else ''}."
     )
 
 

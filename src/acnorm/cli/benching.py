@@ -39,9 +39,10 @@ def run(grid: Grid, options: Any, command: str) -> int:
     Raises:
         RunError: cells failed; the report tells which, and why.
     """
-    from acnorm.bench.run import foreseen, run_bench
+    from acnorm.bench.run import foreseen, refuse_counts, run_bench
     from acnorm.cli.progress import Progress
 
+    refuse_counts(options.jobs, options.threads)
     engine, jobs = _engine(options), 1 if options.jobs is None else options.jobs
     if options.dry_run:
         print(ahead(foreseen(grid.cells(), options.out), jobs, grid.search or 1))

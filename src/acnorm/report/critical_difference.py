@@ -45,7 +45,8 @@ def critical_difference_diagram(over: OverTasks) -> Figure:
         edge = best - margin if left else worst + margin
         _name(axis, over.names[at], over.ranks[at], row, edge, left=left)
     axis.set_ylim(rows, -1.6)
-    axis.set_xlim(best - margin - 0.5 * (worst - best), worst + margin + 0.5 * (worst - best))
+    right = worst + margin + 0.5 * (worst - best)
+    axis.set_xlim(best - margin - 0.5 * (worst - best), max(right, best + 1.3 * (over.critical or 0)))
     axis.axis("off")
     return figure
 
@@ -58,9 +59,10 @@ def _scale(axis: Axes, best: int, worst: int, critical: float | None) -> None:
         axis.text(rank, -0.34, str(rank), ha="center", va="bottom", color=MUTED)
     if critical is None:
         return
-    at = (best, min(best + critical, worst + (worst - best) / 2))
+    at = (best, best + critical)
     axis.plot(at, [-1.25] * 2, color=INK, linewidth=1.4, marker="|", markersize=6)
-    axis.text(at[1], -1.25, f"  critical difference {critical:.2f}", ha="left", va="center", fontsize=8.5)
+    told = f"critical difference {critical:.2f}"
+    axis.annotate(told, (at[1], -1.25), (6, 0), textcoords="offset points", ha="left", va="center", fontsize=8.5)
 
 
 def _bar(axis: Axes, ranks: Sequence[float], row: float) -> None:
