@@ -201,6 +201,19 @@ def test_a_metric_that_is_not_measured_is_told(tmp_path: Path):
     assert str(error.value) == "--metric dice: is not measured here; there are macro_auc."
 
 
+def test_a_task_that_has_not_what_was_asked_for_is_compared_by_its_own(tmp_path: Path):
+    tasks = {"eyes": {"epochs": 1}, "hearts": {"epochs": 2}}
+    store = planned(tmp_path, tasks=tasks, metric="dice", seeds=(0, 1))
+    for _, row in store.table().iterrows():
+        name = "dice" if row["label_task"] == "hearts" else "macro_auc"
+        found = {"monitor": f"val_{name}", "seconds": 1.0, "splits": {"test": {"metrics": {name: {"value": 0.5}}}}}
+        store.finish(row["address"], found, seconds=1.0, memory=1)
+    assert [(block.task, block.metric) for block in results_of(store).blocks] == [
+        ("eyes", "macro_auc"),
+        ("hearts", "dice"),
+    ]
+
+
 def test_a_metric_with_a_sign_is_refused(tmp_path: Path):
     store = finish(planned(tmp_path, metric="volume_error_liver"), noisy, metric="volume_error_liver")
     with pytest.raises(UserError, match="--metric volume_error_liver: has a sign and no better end; give another"):

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acnorm.bench.results import Block, Results
 from acnorm.bench.store import Store
 from acnorm.errors import UserError
 from acnorm.report.bench import basis, write_bench_report
@@ -199,21 +198,3 @@ def test_code_that_changed_between_runs_is_told(tmp_path: Path):
         database.execute("UPDATE provenance SET code = 'older' WHERE address = ?", (store.table()["address"][0],))
     page = write_bench_report(store.folder).read_text()
     assert "Runs were made by 2 versions of the code; results.csv tells which." in page
-
-
-@pytest.mark.parametrize(
-    ("released", "begins"),
-    [
-        ((True, True), ("All runs were tested on the test set that came with the data;",)),
-        ((False,), ("Test sets are folds of the patients,",)),
-        (
-            (True, False),
-            ("Where none came with the data, test sets are folds", "The other runs were tested on the test set that"),
-        ),
-    ],
-)
-def test_the_basis_is_told_of_those_runs_that_it_is_of(released: tuple[bool, ...], begins: tuple[str, ...]):
-    blocks = tuple(Block("", "", 1.0, "dice", each, (), ()) for each in released)
-    told = basis(Results(blocks, pd.DataFrame({"state": []}), {}, "vanilla", {}))
-    assert all(begin in told for begin in begins)
-    assert ("All runs" in told) == all(released)

@@ -159,6 +159,7 @@ def results_of(store: Store) -> Results:
     axis = f"label_{about['compare']}"
     kept = [name for name in table.columns if name.startswith("label_") and name not in (axis, *_PLACE)]
     varied = [name for name in kept if table[name].map(_text).nunique() > 1]
+    metric_of(table[table["state"] == "done"], about.get("metric"))  # refuses one that no run has
     blocks = []
     for _, rows in table.groupby([table[name].map(_text) for name in kept], sort=False):
         labels = {name.removeprefix("label_"): rows[name].iloc[0] for name in varied}
@@ -196,7 +197,9 @@ class _Comparing:
         self.rows = rows.assign(level=[self._name(value) for value in rows[axis]])
         self.done = self.rows[self.rows["state"] == "done"]
         self.by_level = {name: found.set_index(_PLACE) for name, found in self.done.groupby("level")}
-        self.metric = metric_of(self.done, about.get("metric"))
+        asked = about.get("metric")
+        here = asked is not None and self.done.get(f"metric_{asked}", pd.Series(dtype=float)).notna().any()
+        self.metric = metric_of(self.done, asked if here else None)  # where a task has not what was asked for: its own
         self.released = bool(rows["released_test"].iloc[0])
         self.ratio = float(rows["ratio"].mean())
         self.baseline = name_of(self.axis, about["baseline"])
