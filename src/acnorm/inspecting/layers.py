@@ -117,7 +117,7 @@ def _images(run: InspectedRun, cases: Sequence[Case] | None, count: int) -> Tens
 
 
 def _partners(run: InspectedRun, source: nn.Module, name: str) -> Partners:
-    """Those that AC-Norm picks from the affine; of a run without it, those that it would pick."""
+    """Those that AC-Norm picks from the affine by the paper's rule, or would pick in a run that has another or none."""
     after, before = (affine_ratio(*affine[name], eps=run.eps) for affine in (affine_after(run), affines_of(source)))
     matrix: NDArray[np.float64] = channel_correlation(after, before, temperature=run.temperature).double().numpy()
     return partners_of(matrix)
