@@ -68,6 +68,16 @@ def test_shares_of_the_labels_are_ways_of_their_own(tmp_path: Path):
     assert half.scorings["left", "a"][0].splits != whole.scorings["left", "a"][0].splits
 
 
+def test_a_share_that_each_target_has_of_its_own_is_no_way_of_fine_tuning(tmp_path: Path):
+    tasks = {
+        name: {"data": str(tmp_path / f"{name}.npz"), "fractions": [part]}
+        for name, part in (("left", 0.5), ("odd", 0.75))
+    }
+    (truth,) = read_truths(small(tmp_path, targets=("left", "odd"), tasks=tasks, seeds=(0,)))
+    assert list(truth.results) == ["left", "odd"]
+    assert truth.name == "acnorm"
+
+
 def test_every_division_into_splits_is_scored(tmp_path: Path):
     (truth,) = read_truths(small(tmp_path, folds=2, seeds=(0, 1)))
     assert truth.runs["left"] == {"a": 4, "d": 4}

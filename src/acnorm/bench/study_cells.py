@@ -127,16 +127,12 @@ def read_truths(store: Store) -> tuple[Truth, ...]:
     candidates = _named(done, axes)
     if len(set(candidates)) < 2:
         raise UserError("the finished cells have one candidate; a study needs weights (or model) as an axis.")
-    done = done.assign(
-        candidate=candidates,
-        target=_joined(table, done, OF_DATA, [Path(configs[name].data).stem for name in done["address"]]),
-        truth=_joined(
-            table,
-            done,
-            [name for name in _axes(table) if name not in (*OF_DATA, *axes, *_CANDIDATE, *_PLACE)],
-            [configs[name].method for name in done["address"]],
-        ),
-    )
+    targets = _joined(table, done, OF_DATA, [Path(configs[name].data).stem for name in done["address"]])
+    done = done.assign(candidate=candidates, target=targets)
+    ways = [name for name in _axes(table) if name not in (*OF_DATA, *axes, *_CANDIDATE, *_PLACE)]
+    if (done.groupby("target")["label_fraction"].nunique() == 1).all():  # of a task's own: part of the target
+        ways = [name for name in ways if name != "fraction"]
+    done = done.assign(truth=_joined(table, done, ways, [configs[name].method for name in done["address"]]))
     metrics = {str(target): metric_of(rows, asked) for target, rows in done.groupby("target", sort=False)}
     return tuple(_truth(str(name), rows, metrics, configs) for name, rows in done.groupby("truth", sort=False))
 
