@@ -66,7 +66,18 @@ def test_the_exported_file_gives_the_logits_of_the_run_for_any_number_of_images(
     for count in (1, 2, 7):
         images = torch.randn(count, 3, 16, 16)
         with torch.no_grad():
-            np.testing.assert_allclose(run_exported(exported.path, images), network(images), rtol=0, atol=1e-4)
+            logits = network(images).numpy()
+        allowed = 1e-4 * max(1.0, float(np.abs(logits).max()))
+        np.testing.assert_allclose(run_exported(exported.path, images), logits, rtol=0, atol=allowed)
+
+
+def test_logits_are_compared_as_large_as_they_are():
+    images, small = torch.full((1, 2), 1000.0), torch.full((1, 2), 0.25)
+    network = torch.nn.Identity()
+    assert export_module._difference(network, lambda images: images.numpy() + 0.05, images) == pytest.approx(
+        5e-5, rel=1e-3
+    )
+    assert export_module._difference(network, lambda images: images.numpy() + 0.05, small) == pytest.approx(0.05)
 
 
 def test_a_file_that_exists_stays_unless_it_may_be_overwritten(run: Path, tmp_path: Path):
