@@ -83,6 +83,9 @@ def table_of(runs: pd.DataFrame, order: list[str]) -> tuple[str, pd.DataFrame]:
     rows = pd.DataFrame([summary(apart[name]) for name in present], index=present)
     lines = head(f"macro AUC less that of {baseline}")
     lines += [line(str(name), dict(row)) for name, row in rows.iterrows()]
+    of_tasks = apart[present].groupby(level="task").mean()
+    lines += ["", "| mean over sources | " + " | ".join(present) + " |", "|---" * (1 + len(present)) + "|"]
+    lines += [f"| {task} | " + " | ".join(f"{value:+.3f}" for value in row) + " |" for task, row in of_tasks.iterrows()]
     lines += ["", "| task | source | seeds | " + baseline + " | " + " | ".join(present) + " |"]
     lines += ["|---" * (4 + len(present)) + "|"]
     means = runs.groupby([*PLACE, "method"])[METRIC].mean()
@@ -129,6 +132,7 @@ def main() -> None:
         order = ["vanilla", *[method for method in dict.fromkeys(runs["method"]) if method != "vanilla"]]
         text, rows = table_of(runs, order)
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
+        pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow")]
         text += "\n" + between(runs, pairs) if name == "ablation" else ""
         runs.to_csv(options.out / f"{name}_cells.csv", index=False, float_format="%.5f")
         (options.out / f"{name}_table.md").write_text(text)
