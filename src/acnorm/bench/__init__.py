@@ -5,13 +5,17 @@ folds       repeated divisions into train, validation and test, and shares of th
 cells       one run of a grid, addressed by what decides its result
 store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
+variants    names in a grid that stand for several settings, and the part of it that is run
 compare     the grid of acnorm compare
 search      the settings of every run, looked for on its validation cases
 halving     which of several runs to go on with, within a budget of time
 short_finetunes  halving of the candidates that rank cannot tell apart
 engine      what the runner asks of the place where cells run
-runner      the cells, a few at a time, as processes on this machine or tasks of a Ray cluster
-results     the metrics of the finished cells, compared
+runner      the cells, a few at a time, wherever they run
+forks       on this machine: processes that split off from one that has imported everything (template); processes, where
+            each starts from nothing; work is what each of them does
+engine_ray  tasks of a Ray cluster; ray_cell is what a worker does
+results     the metrics of the finished cells, compared; over_tasks and ranks compare over tasks, words says it
 study       scores of candidates against the results of the cells: study_cells, study_scores, study_means and study_rows
             are its parts, judging the figures, study_words the sentences
 """
