@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 FAILING, RAISING, KILLED, SLEEPING = 9, 10, 11, 12  # batch sizes
-SECONDS_OF_SLEEP = 15
+SECONDS_OF_SLEEP = 120  # nobody waits for its end
 LONG = 4  # seconds, of cells with a learning rate of 0.5
 
 

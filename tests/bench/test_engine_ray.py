@@ -89,15 +89,13 @@ def test_an_interrupted_bench_gives_its_cells_back(cluster: RayCluster, tmp_path
                 time.sleep(0.05)
             raise KeyboardInterrupt
 
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_bench(
             grid(tmp_path, axes={"batch_size": [SLEEPING, 8]}), tmp_path / "bench", engine=cluster.open, told=interrupt
         )
-    assert time.monotonic() - start < SECONDS_OF_SLEEP
     assert Store(tmp_path / "bench").counts() == {"waiting": 2, "running": 0, "done": 0, "failed": 0}
     [[_, process, *_]] = attempts_of(tmp_path / "bench")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + SECONDS_OF_SLEEP / 2  # long before it would have ended by itself
     while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{process}").exists()
