@@ -191,7 +191,7 @@ nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
 ray.init(address=cluster.address, log_to_driver=False)
 def kill(store):
     attempts = folder / "bench/attempts.txt"
-    if nodes and store.counts()["running"] == 3:
+    if len(nodes) == 2 and store.counts()["running"] == 3:
         while not attempts.is_file() or len(attempts.read_text().splitlines()) < 2:
             pass
         cluster.remove_node(nodes.pop(), allow_graceful=False)
