@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acnorm.checkpoints.keys import PREFIXES, match_names
+from acnorm.checkpoints.keys import PREFIXES, _standing, match_names
 
 NAMES = st.sets(st.sampled_from(["conv1.weight", "bn1.bias", "layer1.0.bn.weight", "net.a", "encoder.b", "fc.bias"]))
 RUNS = st.lists(st.sampled_from(PREFIXES), max_size=3).map("".join)
@@ -50,8 +50,19 @@ def test_no_other_run_of_prefixes_would_match_more(names: dict[str, None], wante
         assert matched(other, wanted) <= best
 
 
+# without words such as "ema": these choose between two names for one place, and are gone once they have chosen
+SILENT = [prefix for prefix in PREFIXES if _standing(prefix) == 0]
+SILENT_STATES = st.dictionaries(
+    st.tuples(
+        st.lists(st.sampled_from(SILENT), max_size=3).map("".join),
+        st.sampled_from(["a", "b.weight", "model", "x.net.y"]),
+    ).map("".join),
+    st.none(),
+)
+
+
 @settings(deadline=None)
-@given(STATES, NAMES)
+@given(SILENT_STATES, NAMES)
 def test_again_changes_nothing(names: dict[str, None], wanted: set[str]):
     once = match_names(numbered(names), wanted)
     assert match_names(once, wanted) == once
