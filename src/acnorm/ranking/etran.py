@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 
+from acnorm.ranking.fisher import apart_from_class, fisher_probabilities
 from acnorm.ranking.h_score import shrinkage_of
 from acnorm.ranking.inputs import Cases, checked, principal
 
@@ -76,13 +76,11 @@ def discriminant(cases: Cases) -> float:
     """
     size = cases.features.shape[1]
     axes = principal(cases.features) if len(cases.labels) < size else cases.features - cases.features.mean(axis=0)
-    means = Cases(axes, cases.labels, cases.classes).means()
-    apart = axes - means[cases.labels]
+    turned = Cases(axes, cases.labels, cases.classes)
+    apart = apart_from_class(turned)
     scatter = apart.T @ apart / len(apart)
     shrinkage = shrinkage_of((apart**2).sum(axis=1), float((scatter**2).sum()), size)
     least = max(shrinkage * np.trace(scatter), _RIDGE * (axes**2).sum() / len(axes)) / size
     shrunk = (1 - shrinkage) * scatter + least * np.eye(len(scatter))
-    turned = cho_solve(cho_factor(shrunk), means.T)
-    shares = np.log(cases.counts / len(axes))
-    found = softmax(axes @ turned - 0.5 * (means.T * turned).sum(axis=0) + shares, axis=1)
+    found = fisher_probabilities(turned, shrunk)
     return float(found[np.arange(len(axes)), cases.labels].mean())

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import softmax
 
+from acnorm.ranking.fisher import apart_from_class, fisher_probabilities
 from acnorm.ranking.inputs import Cases, checked, principal
 
 SHARPNESS = 5.0
@@ -55,15 +55,12 @@ def sfda(features: NDArray[Any], labels: NDArray[Any]) -> float:
 
 def _within(cases: Cases) -> NDArray[np.float64]:
     """The covariance of the cases around the mean of their class."""
-    apart = cases.features - cases.means()[cases.labels]
+    apart = apart_from_class(cases)
     return np.asarray(apart.T @ apart / len(apart))
 
 
 def _probabilities(cases: Cases, scatter: NDArray[np.float64], shrinkage: float, size: int) -> NDArray[np.float64]:
-    """Softmax of xᵀ S⁻¹ μ_c − ½ μ_cᵀ S⁻¹ μ_c + log q_c, with S = (1 − λ) scatter + λ tr(scatter) / features · I."""
+    """Those of Fisher's discriminant with S = (1 − λ) scatter + λ tr(scatter) / features · I."""
     scale = max(float(np.trace(scatter)), np.finfo(np.float64).eps) / size
     shrunk = (1 - shrinkage) * scatter + shrinkage * scale * np.eye(len(scatter))
-    means = cases.means()
-    turned = cho_solve(cho_factor(shrunk), means.T)
-    shares = np.log(cases.counts / len(cases.labels))
-    return np.asarray(softmax(cases.features @ turned - 0.5 * (means.T * turned).sum(axis=0) + shares, axis=1))
+    return fisher_probabilities(cases, shrunk)
