@@ -152,9 +152,7 @@ class ACNorm(nn.Module):
             >>> ACNorm(nn.BatchNorm2d(8)).correlation().shape
             torch.Size([8, 8])
         """
-        rule = self._rule()
-        del rule["eps"]
-        return channel_correlation(*self.ratios(), **rule)
+        return channel_correlation(*self.ratios(), **self._rule())
 
     def ratios(self) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
         """Return the affine ratios r_t and r_s, without gradient.
@@ -271,12 +269,12 @@ class ACNorm(nn.Module):
 
     def _rule(self) -> dict[str, Any]:
         order = self._buffers.get("partner_order")
-        return {"temperature": self.temperature, "eps": self.affine_eps, "partners": self.partners, "order": order}
+        return {"temperature": self.temperature, "partners": self.partners, "order": order}
 
     def _parts_now(self) -> tuple[Tensor, ...]:
         weight, bias, source_weight, source_bias = self.affines()
         affine, source = torch.stack((weight.detach(), bias.detach())), torch.stack((source_weight, source_bias))
-        return merged_apart(affine, source, **self._rule())
+        return merged_apart(affine, source, eps=self.affine_eps, **self._rule())
 
     def _merge(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         return merge(self._affine()["weight"], self._affine()["bias"], *parts)
@@ -343,7 +341,7 @@ class ACNorm(nn.Module):
 
     def _register_offsets(self) -> None:
         source = (self.source_weight, self.source_bias)
-        borrowed = recalibrate(*source, *source, **self._rule())
+        borrowed = recalibrate(*source, *source, eps=self.affine_eps, **self._rule())
         for name, merged, own in zip(_OFFSET_BUFFERS, borrowed, source, strict=True):
             self.register_buffer(name, merged - own.to(merged.dtype))
 
