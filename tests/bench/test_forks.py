@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from acnorm.bench import forks
+from acnorm.bench import forks, processes
 from acnorm.bench.engine import Outcome, Running
 from acnorm.bench.forks import Template
 from acnorm.bench.processes import is_alive
@@ -84,7 +84,7 @@ def test_how_cells_end(template: Template, tmp_path: Path, code: str, outcome: i
 def test_a_cell_that_will_not_end_is_ended_and_the_next_one_starts(
     monkeypatch: pytest.MonkeyPatch, template: Template, tmp_path: Path
 ):
-    monkeypatch.setattr(forks, "PATIENCE", 0.2)
+    monkeypatch.setattr(processes, "PATIENCE", 0.2)
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )

@@ -15,7 +15,14 @@ from typing import Any
 
 from acnorm.bench.engine import Launch, Outcome, Running
 from acnorm.bench.last_words import last_words
-from acnorm.bench.processes import PATIENCE, Process, is_alive, process_name, resident_memory, thread_variables
+from acnorm.bench.processes import (
+    Process,
+    is_alive,
+    process_name,
+    resident_memory,
+    thread_variables,
+    wait_or_force,
+)
 from acnorm.bench.store import Job
 from acnorm.errors import RunError
 
@@ -160,14 +167,14 @@ class Fork:
     def poll(self) -> Outcome | None:
         """How it ended; None while it runs."""
         told = self._template.ended(self._pid)
-        if told is not None:
-            return Outcome(told["code"], told["memory"], last_words(self._job.log, told["code"]))
-        if self._parent.poll() is None or is_alive(self.name):
-            return None
-        told = self._template.ended(self._pid)  # both may have ended between the two looks
-        # without a word from a template that is gone the run folder tells whether the cell has finished
-        code = 0 if told is None and (self._job.run / "metrics.json").is_file() else 1 if told is None else told["code"]
-        return Outcome(code, None if told is None else told["memory"], last_words(self._job.log, code))
+        if told is None:
+            if self._parent.poll() is None or is_alive(self.name):
+                return None
+            told = self._template.ended(self._pid)  # both may have ended between the two looks
+        if told is None:  # no word from a template that is gone: the run folder tells whether the cell has finished
+            finished = (self._job.run / "metrics.json").is_file()
+            told = {"code": 0 if finished else 1, "memory": None}
+        return Outcome(told["code"], told["memory"], last_words(self._job.log, told["code"]))
 
     def memory(self) -> int:
         """Bytes that it holds now, those included that it shares with the template."""
@@ -179,12 +186,7 @@ class Fork:
 
     def wait(self) -> None:
         """Wait for its end, and force it where that takes too long."""
-        deadline = time.monotonic() + PATIENCE
-        while self.poll() is None:
-            if time.monotonic() > deadline:
-                self._signal(signal.SIGKILL)
-                deadline = float("inf")
-            time.sleep(0.02)
+        wait_or_force(self, lambda: self._signal(signal.SIGKILL))
 
     def _signal(self, which: signal.Signals) -> None:
         with suppress(ProcessLookupError):

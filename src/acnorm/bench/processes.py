@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from acnorm.bench.engine import Outcome
+from acnorm.bench.engine import Outcome, Running
 from acnorm.bench.last_words import last_words
 from acnorm.bench.store import Job
 
@@ -65,12 +66,22 @@ class Process:
 
     def wait(self) -> None:
         """Wait for its end, and force it where that takes too long."""
-        deadline = time.monotonic() + PATIENCE
-        while self.poll() is None:
-            if time.monotonic() > deadline:
-                self._process.kill()
-                deadline = float("inf")
-            time.sleep(0.02)
+        wait_or_force(self, self._process.kill)
+
+
+def wait_or_force(cell: Running, force: Callable[[], None]) -> None:
+    """Wait until a cell that was asked to end has ended, and force it where that takes too long.
+
+    Examples:
+        >>> wait_or_force.__name__
+        'wait_or_force'
+    """
+    deadline = time.monotonic() + PATIENCE
+    while cell.poll() is None:
+        if time.monotonic() > deadline:
+            force()
+            deadline = float("inf")
+        time.sleep(0.02)
 
 
 def thread_variables(threads: int) -> dict[str, str]:
