@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from acnorm.data.atomic import replacing
 from acnorm.errors import RunError, UserError
+from acnorm.training.quiet import errors_alone
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import example_batch, load_shipped
 
@@ -140,14 +140,7 @@ def _difference(network: nn.Module, exported: Exporter, images: Tensor) -> float
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporters report their progress; an error carries all that matters."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [item.level for item in loggers]
-    for item in loggers:
-        item.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for item, level in zip(loggers, levels, strict=True):
-            item.setLevel(level)
+    loud = errors_alone("torch.onnx", "onnxscript", "onnx_ir")
+    with loud, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -16,15 +16,27 @@ def quiet() -> Iterator[None]:
         >>> with quiet():
         ...     warnings.warn("The dataloader does not have many workers", stacklevel=1)
     """
-    loggers = [logging.getLogger(name) for name in _LOUD]
+    with errors_alone(*_LOUD), warnings.catch_warnings():
+        for text in _EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message=text)
+        yield
+
+
+@contextmanager
+def errors_alone(*names: str) -> Iterator[None]:
+    """Let loggers tell of nothing but errors.
+
+    Examples:
+        >>> with errors_alone("loud"):
+        ...     logging.getLogger("loud").isEnabledFor(logging.WARNING)
+        False
+    """
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            for text in _EXPECTED_WARNINGS:
-                warnings.filterwarnings("ignore", message=text)
-            yield
+        yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
