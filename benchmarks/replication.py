@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from acnorm.bench.statistics import corrected_resampled_t
 from acnorm.bench.store import Store
 
 BENCHES = ("study", "ablation", "methods")
@@ -54,10 +55,10 @@ def summary(apart: pd.Series) -> dict[str, object]:
     """Mean over places with its t interval, how many are above and below 0, and the two-sided p of their signs."""
     values = apart.dropna().to_numpy()
     up, down = int((values > 0).sum()), int((values < 0).sum())
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else np.nan
+    over = corrected_resampled_t(values, ratio=0.0)  # places do not share training cases
     sign = stats.binomtest(up, up + down).pvalue if up + down else np.nan
-    mean = values.mean() if len(values) else np.nan
-    found = {"places": len(values), "mean": mean, "low": mean - half, "high": mean + half}
+    low, high = (np.nan if end is None else end for end in (over.low, over.high))
+    found = {"places": len(values), "mean": over.mean, "low": low, "high": high}
     return {**found, "up": up, "down": down, "p": sign}
 
 
