@@ -3,8 +3,9 @@
     python benchmarks/replication.py --runs runs --out docs/results
 
 For each bench that is there: its runs as NAME_cells.csv (settings, hashes, metrics; one row a run) and NAME_table.md,
-differences to plain BatchNorm paired by task, source and seed. A place is a task with a source: its difference is the
-mean over seeds, and intervals are t intervals over places, so that many seeds of one place count once.
+differences to plain BatchNorm paired by task, source, share of the labels and seed. Runs that are published and not in
+the folder stay, so that a bench grows from several machines. A place is a task with a source and a share: its
+difference is the mean over seeds, and intervals are t intervals over places, so that many seeds of one count once.
 """
 
 from __future__ import annotations
@@ -20,33 +21,44 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from acnorm.bench.statistics import corrected_resampled_t
+from acnorm.bench.results import metric_of
+from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
 
-BENCHES = ("study", "ablation", "methods")
-METRIC = "macro_auc"
-PLACE = ["task", "source"]
-KEPT = ["task", "source", "method", "fraction", "seed", "fold", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
+BENCHES = ("study", "ablation", "methods", "small")
+PLACE = ["task", "source", "fraction"]
+CELL = [*PLACE, "method", "seed", "fold"]
+MEASURED = ["metric", "score", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
 ORIGIN = ["address", "data_sha256", "weights_sha256", "splits_sha256", "code", "training_seconds"]
 
 
 def runs_of(folder: Path) -> pd.DataFrame:
-    """Finished runs, one row each."""
+    """Finished runs, one row each; the score is the metric by which runs of the task choose their epoch."""
     store = Store(folder)
     table = store.table()
     store.close()
-    table = table[table["state"] == "done"].rename(columns=lambda name: name.removeprefix("label_"))
-    table = table.rename(columns=lambda name: name.removeprefix("metric_"))
+    table = table[table["state"] == "done"]
+    for _, done in table.groupby("label_task"):
+        metric = metric_of(done, None)
+        table.loc[done.index, "metric"] = metric
+        table.loc[done.index, "score"] = done[f"metric_{metric}"]
+    table = table.rename(columns=lambda name: name.removeprefix("label_").removeprefix("metric_"))
     for name in ("address", "data_sha256", "weights_sha256", "splits_sha256"):
         table[name] = table[name].str[:16]
-    if "source" not in table:
-        table["source"] = "cifar10"
-    return table[[name for name in KEPT + ORIGIN if name in table]].reset_index(drop=True)
+    return table[[name for name in CELL + MEASURED + ORIGIN if name in table]].reset_index(drop=True)
+
+
+def with_published(runs: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """These runs, and those that are published and were not run here."""
+    if not file.is_file():
+        return runs
+    published = pd.read_csv(file)
+    return pd.concat([published, runs]).drop_duplicates(CELL, keep="last").reset_index(drop=True)
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Each method less the baseline: a row a place, the mean over the seeds that both have finished."""
-    wide = runs.pivot_table(index=[*PLACE, "seed"], columns="method", values=METRIC)
+    wide = runs.pivot_table(index=[*PLACE, "seed"], columns="method", values="score")
     apart = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
     return apart.groupby(level=PLACE).mean()
 
@@ -65,15 +77,31 @@ def summary(apart: pd.Series) -> dict[str, object]:
 def head(first: str) -> list[str]:
     """The head of a table of summaries."""
     return [
-        f"| {first} | places | mean | 95 % over places | better / worse | p of signs |",
-        "|---|---|---|---|---|---|",
+        f"| {first} | places | mean | 95 % over places | better / worse | p of signs | Holm |",
+        "|---" * 7 + "|",
     ]
 
 
-def line(name: str, row: dict[str, object]) -> str:
-    """One summary as a line of it."""
-    figures = f"{row['places']:.0f} | {row['mean']:+.4f} | {row['low']:+.3f} to {row['high']:+.3f}"
-    return f"| {name} | {figures} | {row['up']:.0f} / {row['down']:.0f} | {row['p']:.3f} |"
+def lines_of(rows: pd.DataFrame) -> list[str]:
+    """Summaries as lines of it; p values of the signs as they are and corrected for there being several."""
+    corrected = holm([None if np.isnan(p) else float(p) for p in rows["p"]])
+    found = []
+    for (name, row), holms in zip(rows.iterrows(), corrected, strict=True):
+        figures = f"{row['places']:.0f} | {row['mean']:+.4f} | {row['low']:+.3f} to {row['high']:+.3f}"
+        signs = f"{row['up']:.0f} / {row['down']:.0f} | {number(row['p'])} | {number(holms)}"
+        found.append(f"| {name} | {figures} | {signs} |")
+    return found
+
+
+def number(value: float | None, form: str = ".3f") -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None or np.isnan(value) else format(value, form)
+
+
+def name_of(place: tuple[str, str, float], fractions: int) -> str:
+    """A place in words: its share of the labels where a task has several."""
+    task, source, fraction = place
+    return f"{task}, {source}" + (f", {fraction:.0%}" if fractions > 1 else "")
 
 
 def table_of(runs: pd.DataFrame, order: list[str]) -> tuple[str, pd.DataFrame]:
@@ -82,40 +110,52 @@ def table_of(runs: pd.DataFrame, order: list[str]) -> tuple[str, pd.DataFrame]:
     apart = differences(runs, baseline)
     present = [name for name in order if name in apart and apart[name].notna().any()]
     rows = pd.DataFrame([summary(apart[name]) for name in present], index=present)
-    lines = head(f"macro AUC less that of {baseline}")
-    lines += [line(str(name), dict(row)) for name, row in rows.iterrows()]
-    of_tasks = apart[present].groupby(level="task").mean()
-    lines += ["", "| mean over sources | " + " | ".join(present) + " |", "|---" * (1 + len(present)) + "|"]
-    lines += [f"| {task} | " + " | ".join(f"{value:+.3f}" for value in row) + " |" for task, row in of_tasks.iterrows()]
-    lines += ["", "| task | source | seeds | " + baseline + " | " + " | ".join(present) + " |"]
-    lines += ["|---" * (4 + len(present)) + "|"]
-    means = runs.groupby([*PLACE, "method"])[METRIC].mean()
-    for task, source in apart.index:
-        seeds = runs[(runs["task"] == task) & (runs["source"] == source)]["seed"].nunique()
-        cells = [f"{apart.loc[(task, source), name]:+.3f}".replace("+nan", "–").replace("nan", "–") for name in present]
-        base = means.get((task, source, baseline), np.nan)
-        lines.append(f"| {task} | {source} | {seeds} | {base:.3f} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n", rows
+    lines = head(f"{scores_of(runs)} less that of {baseline}") + lines_of(rows)
+    of_tasks = apart[present].groupby(level="task").mean().T
+    lines += ["", "| mean over a task's places | " + " | ".join(of_tasks) + " |", "|---" * (1 + len(of_tasks.T)) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(number(one, "+.3f") for one in row) + " |" for name, row in of_tasks.iterrows()
+    ]
+    return "\n".join([*lines, "", *places_of(runs, apart[present], baseline)]) + "\n", rows
+
+
+def places_of(runs: pd.DataFrame, apart: pd.DataFrame, baseline: str) -> list[str]:
+    """Each place's seeds, its baseline's mean and the differences, the longer side down the page."""
+    columns, fractions = {}, runs.groupby("task")["fraction"].nunique()
+    for place, row in apart.iterrows():
+        here = runs.set_index(PLACE).loc[[place]]
+        facts = {"seeds": str(here["seed"].nunique())}
+        facts[baseline] = number(here.loc[here["method"] == baseline, "score"].mean())
+        differences = {name: number(value, "+.3f") for name, value in row.items()}
+        columns[name_of(place, fractions[place[0]])] = {**facts, **differences}
+    table = pd.DataFrame(columns)
+    table = table if len(table) > len(table.T) else table.T
+    lines = ["| | " + " | ".join(table) + " |", "|---" * (1 + len(table.T)) + "|"]
+    return lines + [f"| {name} | " + " | ".join(row) + " |" for name, row in table.iterrows()]
+
+
+def scores_of(runs: pd.DataFrame) -> str:
+    """What is compared, in words."""
+    return " or ".join(dict.fromkeys(name.replace("_", " ").replace("auc", "AUC") for name in runs["metric"]))
 
 
 def between(runs: pd.DataFrame, pairs: list[tuple[str, str]]) -> str:
     """What each first of a pair gives beyond the second."""
-    lines = head("macro AUC")
+    found = {}
     for one, other in pairs:
         if {one, other} <= set(runs["method"]):
-            found = summary(differences(runs[runs["method"].isin((one, other))], other)[one])
-            lines.append(line(f"{one} less {other}", found))
-    return "\n".join(lines) + "\n"
+            found[f"{one} less {other}"] = summary(differences(runs[runs["method"].isin((one, other))], other)[one])
+    return "\n".join(head(scores_of(runs)) + lines_of(pd.DataFrame(found.values(), index=list(found)))) + "\n"
 
 
-def draw(rows: pd.DataFrame, baseline: str, file: Path) -> None:
+def draw(rows: pd.DataFrame, what: str, file: Path) -> None:
     """Mean differences with their intervals."""
     figure, axes = plt.subplots(figsize=(6, 0.35 * len(rows) + 1.1), layout="constrained")
     places = np.arange(len(rows))[::-1]
     reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
     axes.errorbar(rows["mean"], places, xerr=reach, fmt="o", capsize=3)
     axes.axvline(0, color="0.6", linewidth=1, linestyle=":")
-    axes.set(yticks=places, yticklabels=rows.index, xlabel=f"macro AUC less that of {baseline} (95 % over places)")
+    axes.set(yticks=places, yticklabels=rows.index, xlabel=f"{what} (95 % over places)")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
@@ -129,16 +169,18 @@ def main() -> None:
     for name in BENCHES:
         if not (options.runs / name / "bench.sqlite").is_file():
             continue
-        runs = runs_of(options.runs / name)
+        runs = with_published(runs_of(options.runs / name), options.out / f"{name}_cells.csv")
         order = ["vanilla", *[method for method in dict.fromkeys(runs["method"]) if method != "vanilla"]]
         text, rows = table_of(runs, order)
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
+        pairs += [("acnorm", "borrowing"), ("acnorm", "dense"), ("acnorm", "top-5")]
         pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow")]
         text += "\n" + between(runs, pairs) if name == "ablation" else ""
         runs.to_csv(options.out / f"{name}_cells.csv", index=False, float_format="%.5f")
         (options.out / f"{name}_table.md").write_text(text)
         if len(rows) > 1:
-            draw(rows, "vanilla", options.out.parent / "images" / f"{name}.png")
+            what = f"{scores_of(runs)} less that of plain BatchNorm"
+            draw(rows, what, options.out.parent / "images" / f"{name}.png")
         print(f"{name}: {len(runs)} runs\n{text}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(argv: list[str]) -> int:
         "--only",
         nargs="+",
         default=[],
+        type=_part,
         metavar="AXIS=VALUE,…",
         help="run a part of the grid, beside what of it is finished: task=…, method=…, fraction=…, seed=…, fold=…",
     )
@@ -42,6 +44,12 @@ def main(argv: list[str]) -> int:
     if options.tracker is not None:
         grid = replace(grid, base={**grid.base, "tracker": ",".join(options.tracker)})
     return benching.run(grid, options, shlex.join(["acnorm", "bench", *argv]))
+
+
+def _part(text: str) -> str:
+    if text.endswith((".yaml", ".yml")):
+        raise argparse.ArgumentTypeError(f"{text} is no AXIS=VALUE; give the grid before --only")
+    return text
 
 
 def _look(what: str, argv: list[str]) -> int:
