@@ -174,7 +174,7 @@ def main() -> None:
         text, rows = table_of(runs, order)
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
         pairs += [("acnorm", "borrowing"), ("acnorm", "dense"), ("acnorm", "top-5")]
-        pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow")]
+        pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow"), ("acnorm-adamw", "vanilla-adamw")]
         text += "\n" + between(runs, pairs) if name == "ablation" else ""
         runs.to_csv(options.out / f"{name}_cells.csv", index=False, float_format="%.5f")
         (options.out / f"{name}_table.md").write_text(text)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, cast
 
 from acnorm.errors import UserError
+from acnorm.training.optimizer import OPTIMIZERS
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
 from acnorm.tuning.bi_tuning import BiTuning
@@ -75,9 +76,10 @@ class FinetuneConfig:
         epochs: passes over the training cases.
         batch_size: cases a step and device.
         accumulate: batches whose gradients are added up for one optimiser step.
-        learning_rate: at the start; falls to 0 along a cosine.
+        optimizer: "sgd" (Nesterov momentum) or "adamw".
+        learning_rate: at the start; falls to 0 along a cosine. 0.03, or 0.001 for AdamW, where not given.
         head_rate: learning rate of the new head as a multiple of that of the rest.
-        momentum: of SGD (Nesterov).
+        momentum: of SGD.
         weight_decay: of all parameters.
         patience: stop after this many epochs without a better validation metric (macro AUC, quadratic kappa of grades,
             Dice of label maps); never where not given.
@@ -153,6 +155,7 @@ class FinetuneConfig:
     epochs: int = 20
     batch_size: int = 32
     accumulate: int = 1
+    optimizer: str = "sgd"
     learning_rate: float = 0.03
     head_rate: float = 10.0
     momentum: float = 0.9
@@ -258,6 +261,7 @@ class FinetuneConfig:
                 _either(NORM_STATISTICS),
                 lambda _: self.norm_statistics in NORM_STATISTICS,
             ),
+            ("optimizer", repr(self.optimizer), _either(OPTIMIZERS), lambda _: self.optimizer in OPTIMIZERS),
             ("augment", repr(self.augment), _either(AUGMENTATIONS), lambda _: self.augment in AUGMENTATIONS),
             ("stem_rule", repr(self.stem_rule), _either(STEM_RULES), lambda _: self.stem_rule in STEM_RULES),
             ("depth_rule", repr(self.depth_rule), _either(DEPTH_RULES), lambda _: self.depth_rule in DEPTH_RULES),

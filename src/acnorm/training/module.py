@@ -17,6 +17,7 @@ from acnorm.errors import RunError
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.norm_statistics import freeze_statistics
 from acnorm.training.objective import Batch, ClassificationObjective, Objective
+from acnorm.training.optimizer import make_optimizer
 from acnorm.tuning.combined import terms_of
 from acnorm.tuning.groups import freeze, freeze_terms, parameter_groups, penalty_groups
 from acnorm.tuning.hooks import Method, Setup
@@ -24,7 +25,7 @@ from acnorm.tuning.vanilla import Vanilla
 
 
 class FinetuneModule(L.LightningModule):
-    """Train ``network`` towards an objective with SGD; validate once an epoch.
+    """Train ``network`` towards an objective; validate once an epoch.
 
     Randomness comes from (seed, epoch, rank) at each epoch's start and from (seed, epoch, case) in the data,
     so a run resumed from its last finished epoch goes on as if it had never stopped.
@@ -162,26 +163,12 @@ class FinetuneModule(L.LightningModule):
             self.log(name, value, prog_bar=name in self.objective.shown, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """SGD with Nesterov momentum; the head's rate is its own; cosine to 0 by step."""
-        rate = self.config.learning_rate
-        groups = parameter_groups(
-            self.method, self._setup, rate=rate, head_rate=self.config.head_rate, decay=self.config.weight_decay
-        )
-        groups += penalty_groups(
-            self.method,
-            self._setup,
-            terms_of(self.penalty),
-            rate=rate,
-            head_rate=self.config.head_rate,
-            decay=self.config.weight_decay,
-        )
-        optimizer = torch.optim.SGD(
-            groups,
-            lr=rate,
-            momentum=self.config.momentum,
-            nesterov=True,
-            weight_decay=self.config.weight_decay,
-        )
+        """The head's rate is its own; all fall along a cosine to 0, by step."""
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        rates = {"rate": rate, "head_rate": self.config.head_rate, "decay": decay}
+        groups = parameter_groups(self.method, self._setup, **rates)
+        groups += penalty_groups(self.method, self._setup, terms_of(self.penalty), **rates)
+        optimizer = make_optimizer(self.config.optimizer, groups, rate=rate, momentum=self.config.momentum, decay=decay)
         # Lightning's own estimate would make the loader, and its workers a first batch, before a run is resumed
         steps = self.config.epochs * -(-len(self._batches(self.data.train, shuffle=True)) // self.config.accumulate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)

@@ -19,6 +19,7 @@ from acnorm.data.tasks import find_task
 from acnorm.errors import UserError
 from acnorm.training.config import METHOD_SETTINGS, FinetuneConfig
 from acnorm.training.flags import hyphened, joined
+from acnorm.training.optimizer import BEGUN_WITH
 
 _PARSER_FLAGS = ("config", "print_config", "help", "h")
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -44,7 +45,7 @@ def config_from_settings(settings: Mapping[str, Any]) -> FinetuneConfig:
     """
     given = flat(settings)
     _refuse_unknown(given)
-    given = {**_of_task(given.get("task")), **given}
+    given = {**_begun(given), **given}
     parser = _parser()
     return _config(parser, lambda: parser.parse_object(given), given.items())
 
@@ -83,7 +84,7 @@ def config_from_flags(argv: Sequence[str]) -> FinetuneConfig:
             given.append((name, value))
         arguments.append(flag + equals + value)
     _refuse_unknown(names)
-    begun = _of_task(dict(given).get("task"))
+    begun = _begun(dict(given))
     if begun:
         arguments.insert(0, f"--config={yaml.safe_dump(begun, sort_keys=False)}")
     parser = _parser()
@@ -97,9 +98,11 @@ def _trackers_together(arguments: Sequence[str]) -> list[str]:
     return [*others, *([f"--tracker={','.join(names)}"] if names else [])]
 
 
-def _of_task(name: object) -> dict[str, Any]:
-    """The settings with which a named task begins."""
-    return dict(find_task(name).settings) if isinstance(name, str) else {}
+def _begun(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with which the optimiser and the named task begin."""
+    task = given.get("task")
+    of_task = find_task(task).settings if isinstance(task, str) else {}
+    return {**BEGUN_WITH.get(str(given.get("optimizer")), {}), **of_task}
 
 
 def known_keys() -> list[str]:
