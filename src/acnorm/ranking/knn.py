@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from acnorm.ranking.auc import macro_auc
 from acnorm.ranking.inputs import NotDefined, finite_features, truth_of
@@ -68,8 +69,11 @@ def knn_votes(
     truth = truth[:, measurable(truth, members)]
     centred = numbers - numbers.mean(axis=0)
     squares = (centred**2).sum(axis=1)
-    distance = squares[:, None] + squares[None, :] - 2 * centred @ centred.T
-    distance[members[:, None] == members[None, :]] = np.inf
+    distance = centred @ centred.T  # of a matrix with itself: half the work
+    distance *= -2
+    distance += squares[:, None]
+    distance += squares
+    distance[members[:, None] == members] = np.inf
     return truth, _shares(distance, truth, min(neighbours, max(1, len(truth) // 10)), tie=_TIE * float(squares.mean()))
 
 
@@ -114,8 +118,9 @@ def _shares(
         raise NotDefined("all cases are of one patient")
     asked = np.minimum(neighbours, possible)
     last = np.partition(distance, np.unique(asked - 1), axis=1)[np.arange(len(distance)), asked - 1]
-    nearer = distance < last[:, None] - tie
-    as_far = ~nearer & (distance <= last[:, None] + tie)
-    weight = nearer + as_far * ((asked - nearer.sum(axis=1)) / as_far.sum(axis=1))[:, None]
-    shares = weight @ truth.astype(np.float64) / asked[:, None]
-    return np.asarray(shares.round(12))  # equal shares rank alike, whatever the order of their sums
+    cases, near = np.nonzero(distance <= (last + tie)[:, None])  # a handful a case: the rest is done on them alone
+    as_far = distance[cases, near] >= (last - tie)[cases]
+    nearer, ties = (np.bincount(cases[chosen], minlength=len(distance)) for chosen in (~as_far, as_far))
+    weight = np.where(as_far, ((asked - nearer) / ties)[cases], 1.0)
+    votes = csr_array((weight, (cases, near)), shape=distance.shape) @ truth.astype(np.float64)
+    return np.asarray((votes / asked[:, None]).round(12))  # equal shares rank alike, whatever the order of their sums
