@@ -25,7 +25,7 @@ from acnorm.bench.results import metric_of
 from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
 
-BENCHES = ("study", "ablation", "methods", "small")
+BENCHES = ("study", "ablation", "other_norms", "methods", "small")
 PLACE = ["task", "source", "fraction"]
 CELL = [*PLACE, "method", "seed", "fold"]
 MEASURED = ["metric", "score", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
@@ -175,7 +175,7 @@ def main() -> None:
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
         pairs += [("acnorm", "borrowing"), ("acnorm", "dense"), ("acnorm", "top-5")]
         pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow"), ("acnorm-adamw", "vanilla-adamw")]
-        text += "\n" + between(runs, pairs) if name == "ablation" else ""
+        text += "\n" + between(runs, pairs) if name in ("ablation", "other_norms") else ""
         runs.to_csv(options.out / f"{name}_cells.csv", index=False, float_format="%.5f")
         (options.out / f"{name}_table.md").write_text(text)
         if len(rows) > 1:
