@@ -1,4 +1,4 @@
-"""CIFAR's ResNet-20 with group and with instance norms in the place of BatchNorm, for benchmarks/grids/other_norms.yaml.
+"""CIFAR ResNet-20 with group and with instance norms in the place of BatchNorm, for benchmarks/grids/other_norms.yaml.
 
 PYTHONPATH=benchmarks acnorm pretrain --model other_norms:resnet20_group …
 """
