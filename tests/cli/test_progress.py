@@ -95,8 +95,8 @@ def test_a_store_without_a_grid(tmp_path: Path):
     ("counts", "finished", "seconds", "told"),
     [
         ({"waiting": 2, "running": 1, "done": 0}, 0, 50, "50 s so far"),
-        ({"waiting": 2, "running": 1, "done": 3}, 3, 60, "60 s so far, about 60 s left"),
-        ({"waiting": 97, "running": 3, "done": 7}, 2, 600, "10 min so far, about 8.3 h left"),
+        ({"waiting": 2, "running": 1, "done": 3}, 3, 60, "1 min so far, about 1 min left"),
+        ({"waiting": 97, "running": 3, "done": 7}, 2, 600, "10 min so far, about 8 h 20 min left"),
         ({"waiting": 0, "running": 0, "done": 7}, 7, 600, "10 min so far"),
     ],
 )

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from acnorm.bench.durations import in_words
 from acnorm.cli.benching import status_rows
 
 if TYPE_CHECKING:
@@ -98,11 +99,5 @@ def time_left(counts: dict[str, int], finished: int, seconds: float) -> str:
         '6 min so far, about 12 min left'
     """
     left = counts.get("waiting", 0) + counts.get("running", 0)
-    told = f"{_minutes(seconds)} so far"
-    return told if not finished or not left else f"{told}, about {_minutes(left * seconds / finished)} left"
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    told = f"{in_words(seconds)} so far"
+    return told if not finished or not left else f"{told}, about {in_words(left * seconds / finished)} left"
