@@ -82,8 +82,10 @@ def test_the_same_call_goes_on_and_what_was_spent_counts(folder: Path, whole: Sh
     assert again.best == whole.best
 
 
-def test_a_small_budget_is_kept_by_a_fake_clock(folder: Path, tmp_path: Path):
-    """Each step takes a second, of which epochs take less: a budget of two seconds is two steps."""
+def test_a_small_budget_is_kept_by_a_fake_clock(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each step takes a second, of which epochs take a tenth: a budget of two seconds is two steps."""
+    read = short_finetunes._history
+    monkeypatch.setattr(short_finetunes, "_history", lambda *run: ((values := read(*run)[0]), [0.1] * len(values)))
     done = short(folder, tmp_path / "runs", "a", "b", "c", budget=2.0, clock=Ticking())
     assert [item.epochs for item in done.halving.tried] == [1, 1, 0]
     assert done.halving.seconds == 2.0
@@ -118,6 +120,12 @@ def test_a_candidate_that_fails_is_told(folder: Path, tmp_path: Path, monkeypatc
     done = short(folder, tmp_path / "runs", "a", "b", "c", epochs=1)
     assert f"{folder / 'a.pth'}: failed: the loss is not finite." in as_text(done)
     assert done.best in (str(folder / "b.pth"), str(folder / "c.pth"))
+    again = short(folder, tmp_path / "runs", "a", "b", "c", epochs=1)
+    assert "failed: the loss is not finite." in as_text(again)
+    monkeypatch.setattr(short_finetunes, "run_finetune", run_finetune)
+    mended = short(folder, tmp_path / "runs", "a", "b", "c", epochs=1)
+    assert [item.epochs for item in mended.halving.tried] == [1, 1, 1]
+    assert "failed" not in as_text(mended)
 
 
 def test_where_nothing_is_tied_nothing_is_run(folder: Path, tmp_path: Path):

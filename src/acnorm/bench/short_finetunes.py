@@ -177,7 +177,8 @@ class _State:
     def _read(self, names: Sequence[str]) -> None:
         try:
             saved = json.loads(self.file.read_text(encoding="utf-8"))
-            tried = {item["name"]: Tried(**item) for item in saved["tried"]}
+            # one that failed is tried again: its file or its memory may have been put right meanwhile
+            tried = {item["name"]: Tried(**item | {"reason": None}) for item in saved["tried"]}
             self.monitor, spent = str(saved["monitor"]), float(saved["seconds"])
         except (ValueError, KeyError, TypeError, UnicodeDecodeError):
             raise UserError(f"{self.file}: is damaged; give another --runs.") from None
