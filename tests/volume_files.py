@@ -64,19 +64,29 @@ def dicom_series(folder: Path, values: np.ndarray, uids: Sequence[str]) -> Path:
 
 
 def lidc_scan(
-    folder: Path, readers: Sequence[Sequence[tuple[str, bool, Points]]], shape: tuple[int, int, int] = (3, 12, 10)
+    folder: Path,
+    readers: Sequence[Sequence[tuple[str, bool, Points]]],
+    shape: tuple[int, int, int] = (3, 12, 10),
+    ratings: Sequence[Sequence[int | None]] | None = None,
 ) -> Path:
-    """Write a series whose slices are called 1.9.0, 1.9.1, …, and the XML of what each reader outlined in (x, y)."""
+    """Write a series whose slices are called 1.9.0, 1.9.1, …, and the XML of what each reader outlined in (x, y).
+
+    Each outline is a nodule of its own; ratings are those of its malignancy.
+    """
     uids = [f"1.9.{at}" for at in range(shape[0])]
     dicom_series(folder, np.zeros(shape), uids)
     sessions = []
-    for outlines in readers:
+    for reader, outlines in enumerate(readers):
         nodules = []
-        for uid, inside, points in outlines:
+        for at, (uid, inside, points) in enumerate(outlines):
             edge = "".join(f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>" for x, y in points)
-            roi = f"<imageZposition>0.0</imageZposition><imageSOP_UID>{uid}</imageSOP_UID>"
+            height = 2.0 * int(uid.rpartition(".")[2])
+            roi = f"<imageZposition>{height}</imageZposition><imageSOP_UID>{uid}</imageSOP_UID>"
             roi += f"<inclusion>{str(inside).upper()}</inclusion>{edge}"
-            nodules.append(f"<unblindedReadNodule><noduleID>1</noduleID><roi>{roi}</roi></unblindedReadNodule>")
+            rating = ratings[reader][at] if ratings is not None else None
+            about = f"<subtlety>4</subtlety><malignancy>{rating}</malignancy>" if rating is not None else ""
+            about = f"<characteristics>{about}</characteristics>" if about else ""
+            nodules.append(f"<unblindedReadNodule><noduleID>1</noduleID>{about}<roi>{roi}</roi></unblindedReadNodule>")
         sessions.append(f"<readingSession>{''.join(nodules)}</readingSession>")
     text = f'<?xml version="1.0"?><LidcReadMessage xmlns="http://www.nih.gov">{"".join(sessions)}</LidcReadMessage>'
     (folder / "069.xml").write_text(text)

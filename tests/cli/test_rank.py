@@ -78,7 +78,7 @@ def test_other_settings_reach_the_ranking(zoo: Path, tmp_path: Path, capsys: pyt
 def test_bad_input_is_one_line_and_exit_code_2(zoo: Path, capsys: pytest.CaptureFixture[str]):
     arguments = ["rank", *flags(zoo)]
     assert acnorm([*arguments, "--format", "medminst"]) == 2
-    told = rf"acnorm: {zoo}/eyes\.npz: unknown format 'medminst'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, luna16, lidc, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder\n"
+    told = rf"acnorm: {zoo}/eyes\.npz: unknown format 'medminst'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, luna16, lidc, lidc-malignancy, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder\n"
     assert re.fullmatch(told, capsys.readouterr().err)
     arguments[arguments.index(str(zoo / "b.pth"))] = str(zoo / "nowhere.pth")
     assert acnorm(arguments) == 2

@@ -47,7 +47,7 @@ REFUSED = {
     "no data": ({"data": "nowhere.npz"}, r"nowhere\.npz: no such file or folder; check the path"),
     "unknown format": (
         {"format": "medminst"},
-        r"unknown format 'medminst'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, luna16, lidc, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder",
+        r"unknown format 'medminst'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, luna16, lidc, lidc-malignancy, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder",
     ),
     "unknown model": ({"model": "cifar/resnet21"}, r"--model 'cifar/resnet21' is not known; did you mean cifar/resnet"),
     "no weights": ({"weights": "nowhere.pth"}, r"nowhere\.pth: no such file; give the path of a checkpoint"),

@@ -49,6 +49,11 @@ def made(name: str, folder: Path) -> Path:
         for patient in ("LIDC-IDRI-0001", "LIDC-IDRI-0002"):
             lidc_scan(folder / patient / "study" / "series", readers=[])
         return folder
+    if name == "lidc-malignancy":
+        for patient, rating in (("LIDC-IDRI-0001", 1), ("LIDC-IDRI-0002", 5)):
+            reader = [("1.9.1", True, [(2, 2), (2, 4), (4, 4), (4, 2)])]
+            lidc_scan(folder / patient / "study" / "series", readers=[reader], ratings=[[rating]])
+        return folder
     if name in ("aptos", "eyepacs"):
         table, images, header = {
             "aptos": ("train.csv", "train_images", "id_code,diagnosis"),
@@ -109,13 +114,18 @@ def made(name: str, folder: Path) -> Path:
     return folder
 
 
+BY_NAME_ALONE = {"lidc-malignancy": "lidc"}
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_each_format_is_found_by_itself_and_by_its_name(tmp_path: Path, name: str):
     data = made(name, tmp_path)
-    found = read_cases(data)
+    found = read_cases(str(data), name)
     assert found.format == name
     assert len(found) == 2
-    assert read_cases(str(data), name) == found
+    alone = read_cases(data)
+    assert alone.format == BY_NAME_ALONE.get(name, name)
+    assert (alone == found) == (name not in BY_NAME_ALONE)
 
 
 def test_nothing_there(tmp_path: Path):
@@ -126,7 +136,7 @@ def test_nothing_there(tmp_path: Path):
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path):
     with pytest.raises(
         UserError,
-        match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, luna16, lidc, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder",
+        match=r"unknown format 'dicom'; allowed are medmnist, table, idrid, drive, nnunet, msd, acdc, lits, luna16, lidc, lidc-malignancy, mmwhs, aptos, eyepacs, chase, stare, hrf, pairs, folder",
     ):
         read_cases(tmp_path, "dicom")
 

@@ -32,7 +32,7 @@ def read_box(
     """Read a cube of a volume, interpolated to voxels of one size, in RAS; of a MetaImage only that part of the file.
 
     Args:
-        path: MHA, MHD, NRRD or NIfTI.
+        path: MHA, MHD, NRRD, NIfTI, or the folder of a DICOM series.
         centre: x, y, z of the middle of the cube, in millimetres of RAS.
         side: of the cube, in millimetres.
         spacing: of the result, in millimetres.
@@ -40,20 +40,18 @@ def read_box(
     Where the cube reaches beyond the volume it is filled with the lowest value that it holds. Raises `DataError` for a
     file that cannot be read, and for a centre outside the volume.
     """
-    reader = _header(path)
-    to_world = np.array(reader.GetDirection()).reshape(3, 3) * np.array(reader.GetSpacing())
+    volume = load_itk(path) if path.is_dir() else _header(path)
+    to_world = np.array(volume.GetDirection()).reshape(3, 3) * np.array(volume.GetSpacing())
     middle = np.array([-centre[0], -centre[1], centre[2]])  # SimpleITK speaks LPS
-    voxel = np.linalg.solve(to_world, middle - np.array(reader.GetOrigin()))
-    size = np.array(reader.GetSize())
+    voxel = np.linalg.solve(to_world, middle - np.array(volume.GetOrigin()))
+    size = np.array(volume.GetSize())
     if (voxel < -0.5).any() or (voxel > size - 0.5).any():
         told = ", ".join(f"{value:g}" for value in middle)
         raise fault(path, f"the point {told} (x, y, z in mm) lies outside", "take coordinates of this scan, in mm")
     reach = np.abs(np.linalg.inv(to_world)).sum(axis=1) * side / 2 + 1
     low = np.clip(np.floor(voxel - reach), 0, size - 1).astype(int)
     high = np.clip(np.ceil(voxel + reach), low, size - 1).astype(int)
-    reader.SetExtractIndex(low.tolist())
-    reader.SetExtractSize((high - low + 1).tolist())
-    part = sitk.Cast(_executed(reader, path), sitk.sitkFloat32)
+    part = sitk.Cast(_part(volume, path, low.tolist(), (high - low + 1).tolist()), sitk.sitkFloat32)
     count = max(1, round(side / spacing))
     first = middle - np.array([-1, -1, 1]) * (count - 1) / 2 * spacing
     turned = np.diag([-1.0, -1.0, 1.0]).reshape(-1).tolist()
@@ -76,9 +74,13 @@ def _header(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _executed(reader: sitk.ImageFileReader, path: Path) -> sitk.Image:
+def _part(volume: sitk.Image | sitk.ImageFileReader, path: Path, first: list[int], size: list[int]) -> sitk.Image:
+    if isinstance(volume, sitk.Image):
+        return sitk.RegionOfInterest(volume, size, first)
+    volume.SetExtractIndex(first)
+    volume.SetExtractSize(size)
     try:
-        return reader.Execute()
+        return volume.Execute()
     except RuntimeError:
         raise _unreadable(path) from None
 

@@ -39,10 +39,9 @@ def read_consensus(
     Raises `DataError` for a file that cannot be read, and for a mark in a slice that the series lacks.
     """
     try:
-        root = ElementTree.parse(path).getroot()
-        readers = [_outlines(element) for element in root if _plain(element) == "readingSession"]
+        readers = [_outlines(session) for session in sessions_of(path)]
     except (ElementTree.ParseError, OSError, ValueError):
-        raise fault(path, "is no whole XML file of marks", "download it again") from None
+        raise cut_short(path) from None
     series = load_itk(path.parent)
     slices = {_uid(Path(file)): at for at, file in enumerate(series_files(path.parent))}
     votes = np.zeros(series.GetSize()[::-1], np.uint8)
@@ -60,15 +59,23 @@ def read_consensus(
     return sitk.GetArrayFromImage(turned).astype(np.int64).transpose(2, 1, 0), affine_of(turned)
 
 
+def sessions_of(path: Path) -> list[ElementTree.Element]:
+    return [element for element in ElementTree.parse(path).getroot() if _plain(element) == "readingSession"]
+
+
+def cut_short(path: Path) -> Exception:
+    return fault(path, "is no whole XML file of marks", "download it again")
+
+
 def _outlines(reader: ElementTree.Element) -> list[tuple[str, bool, NDArray[np.int64]]]:
     """The slice, whether it includes, and the points [point, (y, x)] of each outline, those that include first."""
     found = []
-    for nodule in _children(reader, "unblindedReadNodule"):
-        for roi in _children(nodule, "roi"):
-            points = [(int(_text(edge, "yCoord")), int(_text(edge, "xCoord"))) for edge in _children(roi, "edgeMap")]
+    for nodule in children(reader, "unblindedReadNodule"):
+        for roi in children(nodule, "roi"):
+            points = [(int(text_of(edge, "yCoord")), int(text_of(edge, "xCoord"))) for edge in children(roi, "edgeMap")]
             if len(points) > 1:
-                inside = _text(roi, "inclusion").upper() != "FALSE"
-                found.append((_text(roi, "imageSOP_UID"), inside, np.array(points)))
+                inside = text_of(roi, "inclusion").upper() != "FALSE"
+                found.append((text_of(roi, "imageSOP_UID"), inside, np.array(points)))
     return sorted(found, key=lambda outline: not outline[1])
 
 
@@ -84,12 +91,12 @@ def _uid(file: Path) -> str:
     return str(pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
 
 
-def _children(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+def children(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
     return [child for child in element if _plain(child) == name]
 
 
-def _text(element: ElementTree.Element, name: str) -> str:
-    return next(((child.text or "").strip() for child in _children(element, name)), "")
+def text_of(element: ElementTree.Element, name: str) -> str:
+    return next(((child.text or "").strip() for child in children(element, name)), "")
 
 
 def _plain(element: ElementTree.Element) -> str:

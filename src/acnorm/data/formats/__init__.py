@@ -13,6 +13,7 @@ from acnorm.data.formats import (
     folder,
     idrid,
     lidc,
+    lidc_malignancy,
     lits,
     luna16,
     medmnist,
@@ -48,6 +49,9 @@ FORMATS: dict[str, Format] = {
     "lits": Format(lits.detect, lits.read, "the folder of the LiTS release (liver tumours)"),
     "luna16": Format(luna16.detect, luna16.read, "the folder of LUNA16 (lung nodule candidates)"),
     "lidc": Format(lidc.detect, lidc.read, "the folder of LIDC-IDRI (lung nodules outlined by four readers)"),
+    "lidc-malignancy": Format(
+        lidc_malignancy.detect, lidc_malignancy.read, "LIDC-IDRI's nodules, benign or malignant (by this name alone)"
+    ),
     "mmwhs": Format(mmwhs.detect, mmwhs.read, "the folder ct_train or mr_train of MM-WHS (whole hearts)"),
     "aptos": Format(retinopathy.detect_aptos, retinopathy.read_aptos, "the folder of APTOS 2019 (DR grading)"),
     "eyepacs": Format(retinopathy.detect_eyepacs, retinopathy.read_eyepacs, "the folder of EyePACS (DR grading)"),
