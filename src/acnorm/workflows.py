@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from acnorm.report.write import write_report
 from acnorm.training.finetune import Result, run_finetune
-from acnorm.training.pretrain_config import pretrain_config
 from acnorm.training.settings import config_from_settings
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ def pretrain(*, data: str | Path, method: str, model: str, out: str | Path, **se
         method: a pretext task: "supervised", "rotation", "genesis", "simclr", "byol", "moco", …
         model: "cifar/resnet20", "monai/resnet18", …
         out: folder of the run, new or empty.
-        settings: any other setting of ``acnorm.training.pretrain_config.PretrainConfig``: epochs, batch_size, …
+        settings: any other setting of ``acnorm.training.pretrain_config.PretrainConfig``: epochs, batch_size, …,
+            those of a task by its name, such as ``simclr={"temperature": 0.2}``.
 
     Returns:
         The folder and the final metrics.
@@ -75,9 +75,10 @@ def pretrain(*, data: str | Path, method: str, model: str, out: str | Path, **se
         >>> (result.path / "model" / "encoder.safetensors").is_file()
         True
     """
-    config = pretrain_config({"data": data, "method": method, "model": model, "out": out, **settings})
-    from acnorm.training.pretrain import run_pretrain  # MONAI takes seconds to import
+    from acnorm.training.pretrain import run_pretrain
+    from acnorm.training.pretrain_config import pretrain_config
 
+    config = pretrain_config({"data": data, "method": method, "model": model, "out": out, **settings})
     result = run_pretrain(config)
     if result.metrics:
         write_report([result.path])

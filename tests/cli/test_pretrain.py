@@ -28,18 +28,29 @@ def test_the_tasks_are_listed(capsys: pytest.CaptureFixture[str]):
     assert main(["pretrain", "--list"]) == 0
     told = capsys.readouterr().out
     assert all(name in told and task.paper in told for name, task in PRETEXTS.items())
+    assert "least_area 0.3, temperature 0.5, hidden 256, outputs 128" in told
+    assert "parts by dimension, orders 64" in told
+    assert told.endswith("The settings of a task: such as --simclr.temperature 0.2.\n")
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "acnorm: missing: --data, --method, --model, --out; see acnorm pretrain --help.\n"),
-        (["--epochs", "many"], "acnorm: --epochs is 'many', must be a whole number; see acnorm pretrain --help.\n"),
+        ([], "acnorm: missing: --data, --model, --out, --method; see acnorm pretrain --help.\n"),
+        (["--epochs", "many"], "acnorm: epochs is 'many', must be a whole number.\n"),
         (
             [*GIVEN, "--epochs", "0", "--batch-size", "0"],
             "acnorm: epochs is 0, must be 1 or more; batch_size is 0, must be 1 or more.\n",
         ),
-        (["--methods", "byol"], "acnorm: no flag --methods; did you mean --method?\n"),
+        (["--methods", "byol"], "acnorm: unknown settings: methods (did you mean method?).\n"),
+        (
+            [*GIVEN, "--byol.momentum", "1.5"],
+            "acnorm: byol.momentum is 1.5, must be between 0 and 1.\n",
+        ),
+        (
+            [*GIVEN, "--byol.temperature", "1.5"],
+            "acnorm: unknown settings: byol.temperature (did you mean pcrl.temperature?).\n",
+        ),
     ],
 )
 def test_wrong_flags_are_one_line(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]):

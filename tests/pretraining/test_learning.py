@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool3d
 
 from acnorm.data.formats import read_cases
 from acnorm.data.images import read_image
@@ -33,11 +34,13 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Batch:
 
 @pytest.fixture(scope="module")
 def deep(tmp_path_factory: pytest.TempPathFactory) -> Batch:
-    """Livers, of which half have a tumour."""
+    """Livers in cubes, large ones and small ones."""
     folder = tmp_path_factory.mktemp("deep") / "liver"
-    segmentation_phantoms(folder, task="liver", domain="source", cases=16, size=24, seed=0)
+    segmentation_phantoms(folder, task="liver", domain="source", cases=24, size=48, seed=0)
     cases = [read_labelled(case, 3) for case in read_cases(folder).cases]
-    return _batch([(case.image.values, int(case.mask.max() > 1)) for case in cases])
+    sizes = [int((case.mask > 0).sum()) for case in cases]
+    batch = _batch([(case.image.values, int(size > np.median(sizes))) for case, size in zip(cases, sizes, strict=True)])
+    return {**batch, "image": avg_pool3d(batch["image"], (2, 2, 1))}
 
 
 def _batch(cases: list[tuple[np.ndarray, int]]) -> Batch:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,8 +12,10 @@ from torch import Tensor, nn
 from acnorm.checkpoints.load import load_checkpoint
 from acnorm.errors import UserError
 from acnorm.models.sources import build_network
+from acnorm.pretraining.byol import BYOL
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder
-from acnorm.pretraining.pretext import PRETEXTS, make_pretext
+from acnorm.pretraining.pretext import PRETEXT_SETTINGS, PRETEXTS, make_pretext
+from acnorm.pretraining.simclr import SimCLR
 
 NETWORKS = {
     "flat": Blueprint("cifar/resnet20", channels=3, dimensions=2, classes=3),
@@ -92,9 +97,87 @@ def test_only_supervised_pretraining_asks_for_labels():
     assert [name for name, task in PRETEXTS.items() if task.labelled] == ["supervised"]
 
 
-def test_an_unknown_task_is_told():
-    with pytest.raises(UserError, match=r"--method 'jigsaw2' is not known; there are supervised, rotation, genesis"):
-        make_pretext("jigsaw2")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("jigsaw2", "did you mean jigsaw?"),
+        ("SimCLR", "did you mean simclr?"),
+        ("zzz", "there are supervised, rotation, genesis, simclr, byol, moco, location, jigsaw, rubik, autoencoder, "
+         "barlow-twins, pcrl."),
+    ],
+)  # fmt: skip
+def test_an_unknown_task_is_told(name: str, hint: str):
+    with pytest.raises(UserError, match=rf"^--method '{name}' is not known; {re.escape(hint)} See acnorm pretrain --l"):
+        make_pretext(name)
+
+
+def test_a_task_takes_its_own_settings_of_several():
+    given = SimCLR(temperature=0.2), BYOL(momentum=0.5)
+    assert make_pretext("byol", *given).momentum == 0.5
+    assert make_pretext("simclr", *given).temperature == 0.2
+    assert make_pretext("moco", *given) == make_pretext("moco")
+
+
+SHARE, CLOSED, BELOW = "above 0 and at most 1", "between 0 and 1", "0 or more and below 1"
+POSITIVE, NOT_NEGATIVE = "above 0 and finite", "0 or more and finite"
+ONE, TWO, EIGHT = "1 or more", "2 or more", "8 or more"
+ALLOWED = {
+    "supervised": {"least_area": SHARE},
+    "genesis": {"nonlinear": CLOSED, "shuffling": CLOSED, "painting": CLOSED, "inner": CLOSED},
+    "simclr": {"least_area": SHARE, "temperature": POSITIVE, "hidden": ONE, "outputs": ONE},
+    "byol": {"least_area": SHARE, "momentum": CLOSED, "hidden": ONE, "outputs": ONE},
+    "moco": {
+        "least_area": SHARE,
+        "temperature": POSITIVE,
+        "momentum": CLOSED,
+        "keys": ONE,
+        "hidden": ONE,
+        "outputs": ONE,
+    },
+    "location": {"gap": BELOW, "hidden": ONE},
+    "jigsaw": {"parts": TWO, "orders": TWO, "gap": BELOW, "hidden": ONE},
+    "rubik": {"orders": TWO, "gap": BELOW, "hidden": ONE, "turning": NOT_NEGATIVE},
+    "autoencoder": {"width": EIGHT},
+    "barlow_twins": {"least_area": SHARE, "redundancy": NOT_NEGATIVE, "hidden": ONE, "outputs": ONE},
+    "pcrl": {"least_area": SHARE, "temperature": POSITIVE, "restoring": NOT_NEGATIVE, "hidden": ONE, "outputs": ONE},
+}
+WRONG = {
+    SHARE: (0.0, 1.1, -1.0),
+    CLOSED: (-0.1, 1.1),
+    BELOW: (-0.1, 1.0),
+    POSITIVE: (0.0, -1.0, float("inf"), float("nan")),
+    NOT_NEGATIVE: (-0.1, float("inf")),
+    ONE: (0, -1),
+    TWO: (1, 0),
+    EIGHT: (7, 0),
+}
+RIGHT = {
+    SHARE: (1.0, 0.01),
+    CLOSED: (0.0, 1.0),
+    BELOW: (0.0, 0.9),
+    POSITIVE: (1e-9,),
+    NOT_NEGATIVE: (0.0,),
+    ONE: (1,),
+    TWO: (2,),
+    EIGHT: (8,),
+}
+ROWS = [(task, name, allowed) for task, settings in ALLOWED.items() for name, allowed in settings.items()]
+
+
+@pytest.mark.parametrize(("task", "name", "allowed"), ROWS)
+def test_a_setting_out_of_range_is_told_with_what_is_allowed(task: str, name: str, allowed: str):
+    kind = PRETEXT_SETTINGS[task]
+    for value in WRONG[allowed]:
+        assert kind(**{name: value}).problems() == [f"{task}.{name} is {value}, must be {allowed}"]
+    for value in RIGHT[allowed]:
+        assert kind(**{name: value}).problems() == []
+
+
+def test_every_setting_of_every_task_has_a_range():
+    assert {task: {item.name for item in fields(kind)} for task, kind in PRETEXT_SETTINGS.items()} == {
+        task: set(settings) for task, settings in ALLOWED.items()
+    }
+    assert set(PRETEXTS) - {name.replace("_", "-") for name in PRETEXT_SETTINGS} == {"rotation"}
 
 
 def test_models_genesis_brings_its_own_way_up(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from acnorm.pretraining import views
 from acnorm.pretraining.views import blurred, cropped, mirrored, random_view, recoloured, with_noise
 
 SHAPES = [(4, 1, 16, 16), (3, 3, 12, 20), (2, 1, 8, 10, 12), (2, 2, 8, 8, 8)]
@@ -87,3 +88,11 @@ def test_some_colour_images_turn_grey():
     found = recoloured(images((200, 3, 4, 4)))
     grey = (found.std(dim=1) < 1e-6).flatten(1).all(dim=1)
     assert 20 <= int(grey.sum()) <= 60
+
+
+def test_a_view_shows_as_much_as_asked_for(monkeypatch: pytest.MonkeyPatch):
+    asked: list[float] = []
+    monkeypatch.setattr(views, "cropped", lambda given, least: asked.append(least) or given)
+    random_view(images((2, 1, 8, 8)), 0.6)
+    random_view(images((2, 1, 8, 8)))
+    assert asked == [0.6, 0.3]

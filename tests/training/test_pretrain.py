@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,32 @@ def test_the_card_says_how_it_was_made_and_travels_with_the_weights(finished: Pa
     assert found.facts.sha256 == card["sha256"]
 
 
+def test_the_settings_of_the_task_reach_it_and_its_card(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    given = {"method": "moco", "epochs": 1, "moco": {"keys": 20, "temperature": 0.1, "outputs": 16}}
+    run = acnorm.pretrain(**settings(home, tmp_path / "run", **given)).path
+    assert weights_of(run)["network.queue"].shape == (20, 16)
+    wanted = {"least_area": 0.3, "temperature": 0.1, "momentum": 0.99, "keys": 20, "hidden": 256, "outputs": 16}
+    card = acnorm.checkpoint(run / "model/encoder.safetensors").facts.card
+    assert card is not None
+    assert card["settings"] == wanted
+    assert yaml.safe_load((run / "config.yaml").read_text())["moco"] == wanted
+    assert "--moco.temperature 0.1 --moco.keys 20 --moco.outputs 16" in card_command(run)
+    assert main(["checkpoint", str(run / "model/encoder.safetensors")]) == 0
+    assert "(least_area 0.3, temperature 0.1, momentum 0.99, keys 20" in capsys.readouterr().out
+    page = (run / "report.html").read_text()
+    assert re.search(r"<code>moco</code></th><td>.*temperature.*0\.1", page)
+    assert "<code>simclr</code>" not in page
+    (run / "metrics.json").unlink()
+    with pytest.raises(
+        UserError, match=r"started with other settings \(moco was MoCo\(.*temperature=0.1, .*\), is MoCo\("
+    ):
+        acnorm.pretrain(**settings(home, run, **given | {"moco": {"keys": 20}}, resume=True))
+
+
+def card_command(run: Path) -> str:
+    return str(json.loads((run / "model/card.json").read_text())["command"])
+
+
 def test_fine_tuning_and_ranking_take_the_checkpoint(
     home: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -137,14 +164,16 @@ class Killed(Exception):
     """Stands for a process that ends without warning."""
 
 
-@pytest.mark.parametrize("method", [*PRETEXTS, "accumulated byol"])
+@pytest.mark.parametrize("method", [*PRETEXTS, "accumulated byol", "set moco"])
 def test_a_killed_run_ends_as_if_it_had_never_stopped(
     home: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ):
     draw_nothing(monkeypatch)
-    changes: dict[str, Any] = {"method": method.removeprefix("accumulated "), "epochs": 3}
+    changes: dict[str, Any] = {"method": method.split()[-1], "epochs": 3}
     if method.startswith("accumulated"):
         changes |= {"accumulate": 2, "batch_size": 5}
+    if method.startswith("set"):
+        changes |= {"moco": {"keys": 20, "temperature": 0.1, "momentum": 0.5}}
     if method in ("genesis", "pcrl"):  # they need stages
         changes |= {"model": "cifar/resnet20"}
     whole = acnorm.pretrain(**settings(home, tmp_path / "whole", **changes)).path
@@ -163,6 +192,8 @@ def test_a_killed_run_ends_as_if_it_had_never_stopped(
     assert equal(weights_of(whole), weights_of(resumed))
     first, second = (json.loads((run / "metrics.json").read_text()) for run in (whole, resumed))
     assert first["last_epoch"] == second["last_epoch"]
+    cards = [json.loads((run / "model/card.json").read_text()) for run in (whole, resumed)]
+    assert cards[0]["settings"] == cards[1]["settings"]
     assert len((resumed / "metrics.csv").read_text().splitlines()) == 1 + changes["epochs"]
 
 
@@ -389,7 +420,9 @@ def test_overwriting_begins_anew_and_a_full_folder_is_refused(home: Path, finish
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": "rotate"}, "--method 'rotate' is not known; there are supervised, rotation, genesis"),
+        ({"method": "rotate"}, "--method 'rotate' is not known; did you mean rotation"),
+        ({"method": "jigsaw", "jigsaw": {"parts": 2}}, "jigsaw.orders is 64, must be 24 or less: 4 tiles have no more"),
+        ({"method": "jigsaw", "jigsaw": {"gap": 0.9}}, "give larger ones or a smaller jigsaw.gap"),
         ({"batch_size": 1}, "batch_size is 1, must be 2 or more"),
         (
             {"epochs": 0, "learning_rate": -1.0},
@@ -414,10 +447,3 @@ def test_images_that_the_network_cannot_take(home: Path, tmp_path: Path):
     with pytest.raises(UserError, match=told):
         acnorm.pretrain(**settings(home, tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
-
-
-def test_the_configuration_goes_to_the_trainer_as_it_is():
-    config = PretrainConfig(data="eyes.npz", model="m", out="run", method="byol", epochs=7, momentum=0.5)
-    of_trainer = config.of_trainer()
-    assert (of_trainer.epochs, of_trainer.momentum, of_trainer.head_rate, of_trainer.augment) == (7, 0.5, 1.0, "none")
-    assert config.difference(config) == []

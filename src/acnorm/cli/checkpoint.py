@@ -77,9 +77,10 @@ def _made(card: dict[str, Any]) -> str:
         name: _printable(card.get(name, "?"))
         for name in ("made_by", "method", "model", "data", "cases", "epochs", "seed")
     }
-    return "{made_by}: {method} pretraining of {model} on {data} ({cases} cases), {epochs} epochs, seed {seed}".format(
-        **said
-    )
+    given = card.get("settings")
+    settings = ", ".join(f"{name} {value}" for name, value in given.items()) if isinstance(given, dict) else ""
+    told = "{made_by}: {method} pretraining of {model} on {data} ({cases} cases), {epochs} epochs, seed {seed}"
+    return told.format(**said) + (f" ({_printable(settings)})" if settings else "")
 
 
 def _printable(value: object) -> str:

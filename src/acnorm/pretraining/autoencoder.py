@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -13,8 +14,10 @@ from acnorm.pretraining.distortions import restoring_error
 from acnorm.pretraining.encoder import Blueprint, Encoder
 from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.views import mirrored
+from acnorm.tuning.rules import Rules, at_least
 
 _SIDE = 4  # of the map from which images are unfolded
+_NARROWEST = 8  # channels of the decoder's maps
 
 
 class AutoencoderNetwork(nn.Module):
@@ -32,13 +35,12 @@ class AutoencoderNetwork(nn.Module):
         self.encoder = encoder
         self.dimensions = dimensions
         self.mode = "bilinear" if dimensions == 2 else "trilinear"
+        widths = [max(_NARROWEST, width >> at) for at in range(4)]
         self.head = nn.ModuleDict(
             {
                 "unfold": nn.Linear(encoder.width, width * _SIDE**dimensions),
-                "blocks": nn.ModuleList(
-                    _block(max(8, width >> at), max(8, width >> (at + 1)), dimensions) for at in range(3)
-                ),
-                "last": (nn.Conv2d if dimensions == 2 else nn.Conv3d)(max(8, width >> 3), channels, 3, padding=1),
+                "blocks": nn.ModuleList(_block(*pair, dimensions) for pair in pairwise(widths)),
+                "last": (nn.Conv2d if dimensions == 2 else nn.Conv3d)(widths[-1], channels, 3, padding=1),
             }
         )
 
@@ -57,6 +59,9 @@ class AutoencoderNetwork(nn.Module):
 class Autoencoder(Pretext):
     """Give images back from their features.
 
+    Args:
+        width: channels of the decoder's coarsest map, 8 or more.
+
     Examples:
         >>> import torch
         >>> network = Autoencoder().build(Blueprint("cifar/resnet20", channels=1, dimensions=2))
@@ -67,9 +72,17 @@ class Autoencoder(Pretext):
     about: ClassVar[str] = "give images back from their features"
     paper: ClassVar[str] = "Hinton and Salakhutdinov, Science 2006"
 
+    width: int = 64
+
+    def problems(self) -> list[str]:
+        """A width from 8, that of the finest maps."""
+        rules = Rules("autoencoder", self)
+        at_least(rules, _NARROWEST, "width")
+        return rules.problems
+
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The encoder with a small decoder."""
-        return AutoencoderNetwork(blueprint.encoder(), blueprint.channels, blueprint.dimensions)
+        return AutoencoderNetwork(blueprint.encoder(), blueprint.channels, blueprint.dimensions, self.width)
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean squared error."""

@@ -15,7 +15,7 @@ from acnorm.pretraining.averaging import follow, follower_of
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected, projector
 from acnorm.pretraining.task import ViewsPretext
-from acnorm.pretraining.views import random_view
+from acnorm.tuning.rules import Rules, at_least_one, between, up_to_one
 
 
 class BYOLNetwork(nn.Module):
@@ -51,6 +51,7 @@ class BYOL(ViewsPretext):
         momentum: of the target at the start; grows to 1 along a cosine.
         hidden: width of the middle of projector and predictor.
         outputs: width of the space in which views are compared.
+        least_area: smallest share of an image's area (or volume) that a view shows.
 
     Examples:
         >>> network = BYOL().build(Blueprint("cifar/resnet20", channels=1, dimensions=2))
@@ -65,13 +66,21 @@ class BYOL(ViewsPretext):
     hidden: int = 512
     outputs: int = 128
 
+    def problems(self) -> list[str]:
+        """A momentum from 0 to 1, widths from 1, a share of the area."""
+        rules = Rules("byol", self)
+        between(rules, "momentum")
+        at_least_one(rules, "hidden", "outputs")
+        up_to_one(rules, "least_area")
+        return rules.problems
+
     def build(self, blueprint: Blueprint) -> nn.Module:
         """Online network, predictor and target."""
         return BYOLNetwork(Projected(blueprint.encoder(), self.hidden, self.outputs), self.outputs, self.hidden)
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """The distance of predictions and targets, both ways."""
-        first, second = random_view(batch["image"]), random_view(batch["image"])
+        first, second = self.view(batch["image"]), self.view(batch["image"])
         with torch.no_grad():
             target: nn.Module = network.target  # type: ignore[assignment]
             targets = target(first), target(second)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -58,14 +59,31 @@ def painted(images: Images, inner: float = 0.2) -> Images:
     return _on_unit_scale(images, lambda image: _inpainted(image) if _chance(inner) else _outpainted(image))
 
 
-def distorted(images: Images) -> Images:
-    """Change images as Models Genesis: curve 0.9, shuffling 0.5, painting 0.9 (of which in-painting 0.2).
+def distorted(
+    images: Images,
+    *,
+    nonlinear_share: float = 0.9,
+    shuffled_share: float = 0.5,
+    painted_share: float = 0.9,
+    inner: float = 0.2,
+) -> Images:
+    """Change images as Models Genesis, by default with the chances of its authors.
+
+    Args:
+        images: the whole.
+        nonlinear_share, shuffled_share, painted_share: shares of the images to which each is done.
+        inner: share of the painted images that are painted inside.
 
     Examples:
         >>> distorted(torch.rand(2, 1, 8, 8, 8)).shape
         torch.Size([2, 1, 8, 8, 8])
     """
-    for change, chance in ((shuffled_locally, 0.5), (nonlinear, 0.9), (painted, 0.9)):
+    changes: tuple[tuple[Callable[[Images], Images], float], ...] = (
+        (shuffled_locally, shuffled_share),
+        (nonlinear, nonlinear_share),
+        (partial(painted, inner=inner), painted_share),
+    )
+    for change, chance in changes:
         images = torch.stack([change(image[None])[0] if _chance(chance) else image for image in images])
     return images
 

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from acnorm.pretraining.encoder import Blueprint, Encoder
 from acnorm.pretraining.task import Pretext
-from acnorm.pretraining.tiles import cut, joined, permutations, reordered
+from acnorm.pretraining.tiles import cut, gap_of, joined, permutations, reordered
 from acnorm.pretraining.views import recoloured
+from acnorm.tuning.rules import Rules, at_least, at_least_one, below_one
 
 PARTS = {2: 3, 3: 2}  # tiles an axis: 9 in 2D, 8 in 3D
 
@@ -43,7 +44,9 @@ class Jigsaw(Pretext):
     """Tell in which of some orders the 3 × 3 tiles (in 3D 2 × 2 × 2) of an image were put.
 
     Args:
+        parts: tiles an axis; 3 in 2D and 2 in 3D where not given.
         orders: how many.
+        gap: by which share of its cell a tile is smaller than it.
         hidden: width of the classifier's middle.
 
     Examples:
@@ -55,13 +58,26 @@ class Jigsaw(Pretext):
     about: ClassVar[str] = "tell in which order the tiles of an image were put"
     paper: ClassVar[str] = "Noroozi and Favaro, ECCV 2016"
 
+    parts: int | None = None
     orders: int = 64
+    gap: float = 0.2
     hidden: int = 256
+
+    def problems(self) -> list[str]:
+        """Two tiles an axis and two orders at least, a gap below 1, a width from 1."""
+        rules = Rules("jigsaw", self)
+        if self.parts is not None:
+            at_least(rules, 2, "parts")
+        at_least(rules, 2, "orders")
+        below_one(rules, "gap")
+        at_least_one(rules, "hidden")
+        return rules.problems
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The encoder with a classifier of orders."""
-        tiles = PARTS[blueprint.dimensions] ** blueprint.dimensions
-        return TilesNetwork(blueprint.encoder(), permutations(tiles, self.orders), self.hidden, self.orders)
+        tiles = self._parts(blueprint.dimensions) ** blueprint.dimensions
+        orders = permutations(tiles, self.orders, method="jigsaw")
+        return TilesNetwork(blueprint.encoder(), orders, self.hidden, self.orders)
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Cross-entropy of the order, one an image; tiles lie anywhere in their cells and are lit each on its own."""
@@ -73,13 +89,16 @@ class Jigsaw(Pretext):
         """The images, and as puzzles; the caption says how many orders were told right."""
         puzzles, answers = self._puzzles(network, images)
         right = int((network(puzzles).argmax(dim=1) == answers).sum())
-        whole = functional.interpolate(joined(puzzles, PARTS[images.ndim - 2]), size=images.shape[2:], mode="nearest")
+        whole = joined(puzzles, self._parts(images.ndim - 2))
+        whole = functional.interpolate(whole, size=images.shape[2:], mode="nearest")
         return {"images": images, f"puzzles ({right} of {len(images)} orders told right)": whole}
+
+    def _parts(self, dimensions: int) -> int:
+        return PARTS[dimensions] if self.parts is None else self.parts
 
     def _puzzles(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         assert isinstance(network, TilesNetwork)
-        parts = PARTS[images.ndim - 2]
-        gap = min(side // parts for side in images.shape[2:]) // 5
-        tiles = cut(images, parts, method="jigsaw", gap=gap)
+        parts = self._parts(images.ndim - 2)
+        tiles = cut(images, parts, method="jigsaw", gap=gap_of(images, parts, self.gap))
         answers = torch.randint(len(network.orders), (len(images),), device=images.device)
         return reordered(tiles, network.orders[answers]), answers

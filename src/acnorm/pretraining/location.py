@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from acnorm.pretraining.encoder import Blueprint, Encoder
 from acnorm.pretraining.task import Pretext
-from acnorm.pretraining.tiles import Tiles, cut
+from acnorm.pretraining.tiles import Tiles, cut, gap_of
 from acnorm.pretraining.views import recoloured
+from acnorm.tuning.rules import Rules, at_least_one, below_one
 
 PARTS = 3
 
@@ -38,10 +39,11 @@ class PairNetwork(nn.Module):
 class RelativeLocation(Pretext):
     """Tell which of the 8 neighbours (in 3D 26) of the middle patch of a grid a patch is.
 
-    Patches are a quarter smaller than their cells and lie anywhere in them; intensities of each are changed on their
+    Patches are smaller than their cells and lie anywhere in them; intensities of each are changed on their
     own, where the paper drops colours against chromatic aberration.
 
     Args:
+        gap: by which share of its cell a patch is smaller than it.
         hidden: width of the classifier's middle.
 
     Examples:
@@ -53,7 +55,15 @@ class RelativeLocation(Pretext):
     about: ClassVar[str] = "tell where one patch lies beside another"
     paper: ClassVar[str] = "Doersch et al., ICCV 2015"
 
+    gap: float = 0.25
     hidden: int = 256
+
+    def problems(self) -> list[str]:
+        """A gap below 1, a width from 1."""
+        rules = Rules("location", self)
+        below_one(rules, "gap")
+        at_least_one(rules, "hidden")
+        return rules.problems
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The encoder with a classifier of pairs."""
@@ -61,21 +71,20 @@ class RelativeLocation(Pretext):
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Cross-entropy of the place, one pair an image."""
-        middle, other, places = _pairs(batch["image"])
+        middle, other, places = _pairs(batch["image"], self.gap)
         return functional.cross_entropy(network(recoloured(middle), recoloured(other)), places)
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, and the two patches of each; the caption says how many places were told right."""
-        middle, other, places = _pairs(images)
+        middle, other, places = _pairs(images, self.gap)
         right = int((network(middle, other).argmax(dim=1) == places).sum())
         told = f"its neighbour ({right} of {len(images)} places told right)"
         return {"images": images, "the middle patch": _filled(middle, images), told: _filled(other, images)}
 
 
-def _pairs(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _pairs(images: Tensor, gap: float) -> tuple[Tensor, Tensor, Tensor]:
     """The middle patch of each image, another one, and the number of its place."""
-    gap = min(side // PARTS for side in images.shape[2:]) // 4
-    tiles: Tiles = cut(images, PARTS, method="location", gap=gap)
+    tiles: Tiles = cut(images, PARTS, method="location", gap=gap_of(images, PARTS, gap))
     middle = tiles.shape[1] // 2
     places = torch.randint(tiles.shape[1] - 1, (len(images),), device=images.device)
     others = places + (places >= middle)

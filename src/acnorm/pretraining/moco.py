@@ -18,7 +18,7 @@ from acnorm.pretraining.averaging import follow, follower_of
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected
 from acnorm.pretraining.task import ViewsPretext
-from acnorm.pretraining.views import random_view
+from acnorm.tuning.rules import Rules, at_least_one, between, positive, up_to_one
 
 
 class MoCoNetwork(nn.Module):
@@ -69,6 +69,7 @@ class MoCo(ViewsPretext):
         keys: in the queue.
         hidden: width of the projector's middle.
         outputs: width of the space in which views are compared.
+        least_area: smallest share of an image's area (or volume) that a view shows.
 
     Examples:
         >>> network = MoCo().build(Blueprint("cifar/resnet20", channels=1, dimensions=2))
@@ -85,6 +86,15 @@ class MoCo(ViewsPretext):
     hidden: int = 256
     outputs: int = 128
 
+    def problems(self) -> list[str]:
+        """A temperature above 0, a momentum from 0 to 1, numbers from 1, a share of the area."""
+        rules = Rules("moco", self)
+        positive(rules, "temperature")
+        between(rules, "momentum")
+        at_least_one(rules, "keys", "hidden", "outputs")
+        up_to_one(rules, "least_area")
+        return rules.problems
+
     def build(self, blueprint: Blueprint) -> nn.Module:
         """Networks for queries and keys, and the queue."""
         queries = Projected(blueprint.encoder(), self.hidden, self.outputs, norm=False)
@@ -94,9 +104,9 @@ class MoCo(ViewsPretext):
         """InfoNCE; the keys of the batch go into the queue, and the oldest leave it."""
         assert isinstance(network, MoCoNetwork)
         images = batch["image"]
-        queries = network(random_view(images))
+        queries = network(self.view(images))
         with torch.no_grad():
-            keys = functional.normalize(network.keys(random_view(images)).float(), dim=1)
+            keys = functional.normalize(network.keys(self.view(images)).float(), dim=1)
         loss = info_nce(queries, keys, network.queue.clone(), self.temperature)
         if network.training:
             network.queue = torch.cat([network.queue, keys.to(network.queue.dtype)])[-self.keys :]

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
-from monai.losses.contrastive import ContrastiveLoss
 from torch import Tensor, nn
 
 from acnorm.pretraining.distortions import distorted, restoring_error
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder
 from acnorm.pretraining.projection import projector
 from acnorm.pretraining.task import Pretext
-from acnorm.pretraining.views import cropped, mirrored, recoloured
+from acnorm.pretraining.views import LEAST_AREA, cropped, mirrored, recoloured
+from acnorm.tuning.rules import Rules, at_least_one, not_negative, positive, up_to_one
 
 
 class PreservingNetwork(nn.Module):
@@ -44,6 +44,7 @@ class PreservationalContrast(Pretext):
         restoring: weight of the restoration beside the contrast.
         hidden: width of the projector's middle.
         outputs: width of the space in which views are compared.
+        least_area: smallest share of an image's area (or volume) that a view shows.
 
     Examples:
         >>> network = PreservationalContrast().build(Blueprint("cifar/resnet20", channels=1, dimensions=2))
@@ -58,6 +59,16 @@ class PreservationalContrast(Pretext):
     restoring: float = 1.0
     hidden: int = 256
     outputs: int = 128
+    least_area: float = LEAST_AREA
+
+    def problems(self) -> list[str]:
+        """A temperature above 0, a weight from 0, widths from 1, a share of the area."""
+        rules = Rules("pcrl", self)
+        positive(rules, "temperature")
+        not_negative(rules, "restoring")
+        at_least_one(rules, "hidden", "outputs")
+        up_to_one(rules, "least_area")
+        return rules.problems
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """A U-Net on the encoder, with a projector."""
@@ -69,7 +80,9 @@ class PreservationalContrast(Pretext):
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """NT-Xent plus the weighted mean of the two restoring errors."""
-        views = [recoloured(mirrored(cropped(batch["image"]))) for _ in range(2)]
+        from monai.losses.contrastive import ContrastiveLoss  # MONAI takes seconds to import
+
+        views = [recoloured(mirrored(cropped(batch["image"], self.least_area))) for _ in range(2)]
         answers = [network(distorted(view)) for view in views]
         contrast = ContrastiveLoss(temperature=self.temperature)(*(seen.float() for _, seen in answers))
         errors = [restoring_error(restored, view) for (restored, _), view in zip(answers, views, strict=True)]
@@ -77,5 +90,5 @@ class PreservationalContrast(Pretext):
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """The images, a distorted view of each, and that view restored."""
-        broken = distorted(recoloured(mirrored(cropped(images))))
+        broken = distorted(recoloured(mirrored(cropped(images, self.least_area))))
         return {"images": images, "a distorted view": broken, "restored": network(broken)[0]}

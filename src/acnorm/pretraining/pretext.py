@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from dataclasses import fields
+from typing import Any, cast
+
 from acnorm.errors import UserError
 from acnorm.pretraining.autoencoder import Autoencoder
 from acnorm.pretraining.barlow_twins import BarlowTwins
@@ -33,8 +37,21 @@ PRETEXTS: dict[str, type[Pretext]] = {
 }
 
 
-def make_pretext(name: str) -> Pretext:
-    """Return the pretext task ``name`` with its default settings.
+def setting_of(task: str) -> str:
+    """Return the name under which the settings of a task stand in a configuration.
+
+    Examples:
+        >>> setting_of("barlow-twins")
+        'barlow_twins'
+    """
+    return task.replace("-", "_")
+
+
+PRETEXT_SETTINGS = {setting_of(name): kind for name, kind in PRETEXTS.items() if fields(cast(Any, kind))}
+
+
+def make_pretext(name: str, *settings: Pretext) -> Pretext:
+    """Return the pretext task ``name``, with its settings where they are among ``settings``.
 
     Raises:
         UserError: no such task.
@@ -42,7 +59,11 @@ def make_pretext(name: str) -> Pretext:
     Examples:
         >>> make_pretext("simclr").temperature
         0.5
+        >>> make_pretext("simclr", SimCLR(temperature=0.2)).temperature
+        0.2
     """
     if name not in PRETEXTS:
-        raise UserError(f"--method {name!r} is not known; there are {', '.join(PRETEXTS)}.")
-    return PRETEXTS[name]()
+        near = difflib.get_close_matches(name.lower(), PRETEXTS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PRETEXTS)}."
+        raise UserError(f"--method {name!r} is not known; {hint} See acnorm pretrain --list.")
+    return next((given for given in settings if type(given) is PRETEXTS[name]), PRETEXTS[name]())

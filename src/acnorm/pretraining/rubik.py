@@ -12,7 +12,8 @@ from torch.nn import functional
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.jigsaw import TilesNetwork
 from acnorm.pretraining.task import Pretext
-from acnorm.pretraining.tiles import cut, joined, permutations, reordered
+from acnorm.pretraining.tiles import cut, gap_of, joined, permutations, reordered
+from acnorm.tuning.rules import Rules, at_least, at_least_one, below_one, not_negative
 
 PARTS = 2
 _PLANES = ((-2, -1), (-3, -1))  # of the half turns, by their axes: "horizontal" and "vertical" in the paper
@@ -26,6 +27,7 @@ class RubiksCube(Pretext):
 
     Args:
         orders: how many; of the 24 orders of four tiles at most all.
+        gap: by which share of its cell a cube is smaller than it.
         hidden: width of the classifier's middle.
         turning: weight of the turns beside the order.
 
@@ -39,14 +41,25 @@ class RubiksCube(Pretext):
     paper: ClassVar[str] = "Zhuang et al., MICCAI 2019"
 
     orders: int = 24
+    gap: float = 0.2
     hidden: int = 256
     turning: float = 1.0
+
+    def problems(self) -> list[str]:
+        """Two orders at least, a gap below 1, a width from 1, a weight from 0."""
+        rules = Rules("rubik", self)
+        at_least(rules, 2, "orders")
+        below_one(rules, "gap")
+        at_least_one(rules, "hidden")
+        not_negative(rules, "turning")
+        return rules.problems
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The encoder with a classifier of orders and turns."""
         tiles = PARTS**blueprint.dimensions
         answers = self.orders + tiles * (blueprint.dimensions - 1)
-        return TilesNetwork(blueprint.encoder(), permutations(tiles, self.orders), self.hidden, answers)
+        orders = permutations(tiles, self.orders, method="rubik")
+        return TilesNetwork(blueprint.encoder(), orders, self.hidden, answers)
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Cross-entropy of the order plus the weighted binary cross-entropy of the turns."""
@@ -68,8 +81,7 @@ class RubiksCube(Pretext):
     def _scrambled(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Cubes [batch, cube, channel, *cell], the number of their order, and the turns [batch, cube, plane]."""
         assert isinstance(network, TilesNetwork)
-        gap = min(side // PARTS for side in images.shape[2:]) // 5
-        cubes = cut(images, PARTS, method="rubik", gap=gap)
+        cubes = cut(images, PARTS, method="rubik", gap=gap_of(images, PARTS, self.gap))
         order = torch.randint(len(network.orders), (len(images),), device=images.device)
         cubes = reordered(cubes, network.orders[order])
         planes = _PLANES[: images.ndim - 3]

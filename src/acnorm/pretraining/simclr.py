@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monai.losses.contrastive import ContrastiveLoss
 from torch import Tensor, nn
 
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected
 from acnorm.pretraining.task import ViewsPretext
-from acnorm.pretraining.views import random_view
+from acnorm.tuning.rules import Rules, at_least_one, positive, up_to_one
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class SimCLR(ViewsPretext):
         temperature: of the similarities.
         hidden: width of the projector's middle.
         outputs: width of the space in which views are compared.
+        least_area: smallest share of an image's area (or volume) that a view shows.
 
     On several devices each compares within its own part of the batch.
 
@@ -39,12 +39,22 @@ class SimCLR(ViewsPretext):
     hidden: int = 256
     outputs: int = 128
 
+    def problems(self) -> list[str]:
+        """A temperature above 0, widths from 1, a share of the area."""
+        rules = Rules("simclr", self)
+        positive(rules, "temperature")
+        at_least_one(rules, "hidden", "outputs")
+        up_to_one(rules, "least_area")
+        return rules.problems
+
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The encoder with a projector."""
         return Projected(blueprint.encoder(), self.hidden, self.outputs)
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """NT-Xent of two random views of each image."""
-        first, second = (network(random_view(batch["image"])).float() for _ in range(2))
+        from monai.losses.contrastive import ContrastiveLoss  # MONAI takes seconds to import
+
+        first, second = (network(self.view(batch["image"])).float() for _ in range(2))
         loss: Tensor = ContrastiveLoss(temperature=self.temperature)(first, second)
         return loss

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monai.losses.dice import DiceCELoss
 from torch import Tensor, nn
 from torch.nn import functional
 
 from acnorm.models.sources import Network
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder, Encoder
 from acnorm.pretraining.task import Pretext
-from acnorm.pretraining.views import cropped
+from acnorm.pretraining.views import LEAST_AREA, cropped
+from acnorm.tuning.rules import Rules, up_to_one
 
 
 class Labelled(Encoder):
@@ -55,6 +55,9 @@ class SupervisedNetwork(nn.Module):
 class Supervised(Pretext):
     """Cross-entropy with the labels (binary where an image may show several; with Dice on label maps).
 
+    Args:
+        least_area: smallest share of an image's area that its random crop keeps; 1 for whole images.
+
     Examples:
         >>> import torch
         >>> network = Supervised().build(Blueprint("cifar/resnet20", channels=1, dimensions=2, classes=3))
@@ -67,6 +70,14 @@ class Supervised(Pretext):
     paper: ClassVar[str] = "Yosinski et al., NeurIPS 2014"
     labelled: ClassVar[bool] = True
 
+    least_area: float = LEAST_AREA
+
+    def problems(self) -> list[str]:
+        """A share of the area."""
+        rules = Rules("supervised", self)
+        up_to_one(rules, "least_area")
+        return rules.problems
+
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The classification network, or a U-Net of as many outputs as there are labels."""
         if blueprint.task == "segmentation":
@@ -76,14 +87,16 @@ class Supervised(Pretext):
     def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """The loss of the labels; images are cropped at random (not mirrored: left and right may be a label)."""
         if "mask" in batch:
+            from monai.losses.dice import DiceCELoss  # MONAI takes seconds to import
+
             dice = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
             overlap: Tensor = dice(network(batch["image"]), batch["mask"][:, None])
             return overlap
-        logits: Tensor = network(cropped(batch["image"]))
+        logits: Tensor = network(cropped(batch["image"], self.least_area))
         if batch["label"].shape == logits.shape:
             return functional.binary_cross_entropy_with_logits(logits, batch["label"])
         return functional.cross_entropy(logits, batch["label"])
 
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """The images, and as the network sees them."""
-        return {"images": images, "as the network sees them": cropped(images)}
+        return {"images": images, "as the network sees them": cropped(images, self.least_area)}

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from acnorm.pretraining.encoder import Blueprint
-from acnorm.pretraining.views import random_view
+from acnorm.pretraining.views import LEAST_AREA, random_view
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Pretext:
     about: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     labelled: ClassVar[bool] = False
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings, as "simclr.temperature is 0, must be …"."""
+        return []
 
     def build(self, blueprint: Blueprint) -> nn.Module:
         """The network that is trained; its ``encoder`` is an ``Encoder`` or a ``DenseEncoder``."""
@@ -46,12 +50,21 @@ class Pretext:
 class ViewsPretext(Pretext):
     """A task that compares two random views of each image.
 
+    Args:
+        least_area: smallest share of an image's area (or volume) that a view shows.
+
     Examples:
         >>> import torch
         >>> list(ViewsPretext().show(nn.Identity(), torch.rand(2, 1, 8, 8)))
         ['images', 'a view', 'another view']
     """
 
+    least_area: float = LEAST_AREA
+
+    def view(self, images: Tensor) -> Tensor:
+        """One random view of each image."""
+        return random_view(images, self.least_area)
+
     def show(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """The images, and two views of each."""
-        return {"images": images, "a view": random_view(images), "another view": random_view(images)}
+        return {"images": images, "a view": self.view(images), "another view": self.view(images)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import product
 
@@ -38,7 +39,10 @@ def cut(images: Images, parts: int, *, method: str, gap: int = 0) -> Tiles:
     sizes = [cell - gap for cell in cells]
     if min(sizes) < 2:
         sides = " × ".join(map(str, images.shape[2:]))
-        raise UserError(f"--method {method}: cannot cut images of {sides} into {parts} tiles a side; give larger ones.")
+        or_less = f" or a smaller {method}.gap" if gap and min(cells) >= 2 else ""
+        raise UserError(
+            f"--method {method}: cannot cut images of {sides} into {parts} tiles a side; give larger ones{or_less}."
+        )
     found = []
     for place in product(range(parts), repeat=len(cells)):
         shifts = torch.randint(gap + 1, (len(images), len(cells)))
@@ -49,6 +53,16 @@ def cut(images: Images, parts: int, *, method: str, gap: int = 0) -> Tiles:
         ]
         found.append(torch.stack(tile))
     return torch.stack(found, dim=1)
+
+
+def gap_of(images: Images, parts: int, share: float) -> int:
+    """Return the pixels by which tiles are smaller than their cells, a share of the shortest side of a cell.
+
+    Examples:
+        >>> gap_of(torch.zeros(1, 1, 30, 40), 3, 0.25)
+        2
+    """
+    return int(share * min(side // parts for side in images.shape[2:]))
 
 
 def joined(tiles: Tiles, parts: int) -> Images:
@@ -69,16 +83,29 @@ def joined(tiles: Tiles, parts: int) -> Images:
     return whole
 
 
-def permutations(tiles: int, count: int, seed: int = 0) -> Int[Tensor, "count tile"]:
+def permutations(tiles: int, count: int, seed: int = 0, *, method: str) -> Int[Tensor, "count tile"]:
     """Return orders of tiles that differ in as many places as can be, the first the natural one.
 
     Greedily: each next one is that of a thousand drawn whose least Hamming distance to those taken is largest (Noroozi
     and Favaro, ECCV 2016, algorithm 1, which looks at all of them).
 
+    Args:
+        tiles: in an image.
+        count: orders.
+        seed: of those drawn.
+        method: the pretext task that asks, for the message.
+
+    Raises:
+        UserError: there are not so many.
+
     Examples:
-        >>> permutations(4, 3)[0].tolist()
+        >>> permutations(4, 3, method="jigsaw")[0].tolist()
         [0, 1, 2, 3]
     """
+    if count > math.factorial(tiles):
+        raise UserError(
+            f"{method}.orders is {count}, must be {math.factorial(tiles)} or less: {tiles} tiles have no more orders."
+        )
     return torch.from_numpy(_permutations(tiles, count, seed).copy())
 
 

@@ -13,21 +13,22 @@ Images = Float[Tensor, "batch channel *space"]
 LEAST_AREA = 0.3  # of a crop; SimCLR's 0.08 leaves lesions of medical images out of most views
 
 
-def random_view(images: Images) -> Images:
+def random_view(images: Images, least: float = LEAST_AREA) -> Images:
     """Return one random view of each image: cropped, mirrored, lit, coloured, blurred, with noise.
 
-    Crops keep 30 to 100 % of the area (or volume) and are brought back to full size. Intensities are taken to be
+    Crops keep ``least`` to all of the area (or volume) and are brought back to full size. Intensities are taken to be
     normalised (mean 0, deviation 1), so that changes are in deviations.
 
     Args:
         images: normalised.
+        least: smallest share of the area that a crop keeps.
 
     Examples:
         >>> _ = torch.manual_seed(0)
         >>> random_view(torch.rand(4, 3, 32, 32)).shape
         torch.Size([4, 3, 32, 32])
     """
-    return with_noise(blurred(recoloured(mirrored(cropped(images)))))
+    return with_noise(blurred(recoloured(mirrored(cropped(images, least)))))
 
 
 def cropped(images: Images, least: float = LEAST_AREA) -> Images:

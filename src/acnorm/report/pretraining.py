@@ -57,7 +57,7 @@ def render(folder: Path) -> str:
     return page(
         "pretraining.html",
         name=folder.resolve().name,
-        config=config,
+        config=_of_its_task(config),
         data=data,
         metrics=metrics,
         figures=[(_NAMES.get(key, key), value) for key, value in last.items()],
@@ -74,6 +74,12 @@ def _json(folder: Path, name: str) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
         raise UserError(f"'{file}' is not JSON; run acnorm pretrain again.") from None
+
+
+def _of_its_task(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings without those of other tasks."""
+    own = str(config.get("method")).replace("-", "_")
+    return {name: value for name, value in config.items() if name == own or not isinstance(value, dict)}
 
 
 def _from_one(history: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import logging
 import math
 import shlex
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,6 @@ from acnorm.errors import UserError
 from acnorm.models.sources import Network, find_source
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.monitor import COLLAPSED
-from acnorm.pretraining.pretext import make_pretext
 from acnorm.pretraining.task import Pretext
 from acnorm.training.finetune import Result
 from acnorm.training.fit import fit, make_trainer, seconds_before
@@ -37,7 +36,7 @@ from acnorm.training.pretext_objective import (
     collapse,
 )
 from acnorm.training.pretext_samples import write_samples
-from acnorm.training.pretrain_config import PretrainConfig
+from acnorm.training.pretrain_config import READER, PretrainConfig, pretrain_config
 from acnorm.training.pretrain_data import PretextData, pretext_data
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.run_log import log_to
@@ -87,7 +86,7 @@ def run_pretrain(config: PretrainConfig) -> Result:
     make_trainer(settings, run)
     with log_to(run, first=first) as start_log:
         data = pretext_data(config, _splits_of(config, run))
-        pretext = make_pretext(config.method)
+        pretext = config.make_pretext()
         network, report = _network(config, data, pretext)
         if len(data.train.cases) * config.patches_of(data.collection.task) < 2:
             raise UserError(f"{config.data}: has one training image; pretext tasks compare images, give two or more.")
@@ -238,11 +237,14 @@ def command_of(config: PretrainConfig) -> str:
         >>> command_of(PretrainConfig(data="my eyes", model="cifar/resnet20", out="run", method="byol", epochs=3))
         "acnorm pretrain --data 'my eyes' --model cifar/resnet20 --out run --method byol --epochs 3"
     """
+    needed = {name: getattr(config, name) for name in ("data", "model", "out", "method")}
     parts = ["acnorm", "pretrain"]
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if item.name not in ("resume", "overwrite") and value != item.default:
-            parts += flag_of(item.name, str(value))[: 1 if value is True else 2]
+    for name, value in needed.items():
+        parts += flag_of(name, value)
+    usual = READER.flat(PretrainConfig(**needed).to_dict())
+    for name, value in READER.flat(config.to_dict()).items():
+        if name not in ("resume", "overwrite") and value != usual[name] and value is not None:
+            parts += flag_of(name, str(value))
     return shlex.join(parts)
 
 
@@ -251,5 +253,4 @@ def _settings_of(run: RunFolder) -> PretrainConfig:
     saved = run.read_config()
     if saved.get("kind") != KIND:
         raise UserError(f"--resume {run.path}: is no pretraining run; resume it with acnorm finetune.")
-    names = {item.name for item in fields(PretrainConfig)}
-    return PretrainConfig(**{name: value for name, value in saved.items() if name in names})
+    return pretrain_config({name: value for name, value in saved.items() if name not in READER.notes})

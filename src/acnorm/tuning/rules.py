@@ -81,3 +81,47 @@ def share(rules: Rules, *names: str) -> None:
     """
     for name in names:
         rules.check(name, "above 0 and below 1", 0 < rules.number(name) < 1)
+
+
+def at_least(rules: Rules, least: int, *names: str) -> None:
+    """Require whole numbers from ``least``.
+
+    Examples:
+        >>> at_least.__name__
+        'at_least'
+    """
+    for name in names:
+        rules.check(name, f"{least} or more", rules.number(name) >= least)
+
+
+def between(rules: Rules, *names: str) -> None:
+    """Require numbers from 0 to 1, both allowed.
+
+    Examples:
+        >>> between.__name__
+        'between'
+    """
+    for name in names:
+        rules.check(name, "between 0 and 1", 0 <= rules.number(name) <= 1)
+
+
+def up_to_one(rules: Rules, *names: str) -> None:
+    """Require numbers above 0 and up to 1.
+
+    Examples:
+        >>> up_to_one.__name__
+        'up_to_one'
+    """
+    for name in names:
+        rules.check(name, "above 0 and at most 1", 0 < rules.number(name) <= 1)
+
+
+def below_one(rules: Rules, *names: str) -> None:
+    """Require numbers from 0 and below 1.
+
+    Examples:
+        >>> below_one.__name__
+        'below_one'
+    """
+    for name in names:
+        rules.check(name, "0 or more and below 1", 0 <= rules.number(name) < 1)
