@@ -183,6 +183,35 @@ def test_what_lightning_says_of_gpus_is_told_by_its_flag(
     assert str(refused.value) == f"--{name} {value}: Lightning cannot use it here{reason}; give {ALLOWED[name]}."
 
 
+@pytest.mark.parametrize("accelerator", ["cpu", "auto"])
+def test_more_processes_than_cores_are_refused_before_they_start(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accelerator: str
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    for cores, most in ((None, 2), (1, 2), (4, 4)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        told = rf"^--devices 9999: on a CPU each is a process of its own; give {most} or fewer here\.$"
+        with pytest.raises(UserError, match=told):
+            make_trainer(config(folder, devices="9999", accelerator=accelerator), RunFolder(tmp_path / "run"))
+        make_trainer(config(folder, devices=str(most), accelerator=accelerator), RunFolder(tmp_path / "run"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("acnorm.training.fit.L.Trainer", lambda **settings: settings)
+    of_gpus = config(folder, devices="9999", accelerator="gpu", precision="32")
+    assert make_trainer(of_gpus, RunFolder(tmp_path / "run"))["devices"] == 9999
+
+
+def test_half_precision_of_gpus_is_bfloat16_on_a_cpu(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    caplog.set_level("INFO", "acnorm")
+    for asked in ("16", "16-mixed"):
+        run = run_finetune(config(folder, out=tmp_path / asked, precision=asked, accelerator="cpu", epochs=1)).path
+        told = f"--precision {asked} is not for a CPU; bf16-mixed is taken"
+        assert caplog.messages.count(told) == (run / "log.txt").read_text().count(told) == 1
+
+
 @pytest.mark.parametrize(("old", "precision"), [("32", "32-true"), ("64", "64-true"), ("bf16", "bf16-mixed")])
 def test_the_old_names_of_precisions_are_understood(folder: Path, tmp_path: Path, old: str, precision: str):
     assert make_trainer(config(folder, precision=old), RunFolder(tmp_path / "run")).precision == precision

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import os
 import re
 import signal
 import sys
@@ -28,6 +30,8 @@ from acnorm.training.objective import ClassificationObjective, Objective
 from acnorm.training.quiet import quiet
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.trackers import check_trackers
+
+logger = logging.getLogger("acnorm")
 
 
 def fit(
@@ -64,6 +68,8 @@ def fit(
     interrupt = signal.getsignal(signal.SIGINT)
     with quiet():
         trainer = make_trainer(config, run, module.objective, callbacks, loggers)
+        if config.precision in ("16", "16-mixed") and trainer.precision == "bf16-mixed":
+            logger.info("--precision %s is not for a CPU; bf16-mixed is taken", config.precision)
         if until is not None:
             trainer.fit_loop.max_epochs = min(until, config.epochs)
         try:
@@ -262,6 +268,7 @@ def make_trainer(
         'make_trainer'
     """
     check_trackers(config)
+    _refuse_more_processes_than_cores(config)
     try:
         with quiet():
             return _trainer(config, run, objective or ClassificationObjective(), callbacks, loggers)
@@ -272,6 +279,20 @@ def make_trainer(
         raise UserError(
             f"--{name} {getattr(config, name)}: Lightning cannot use it here{reason}; give {_EXAMPLES[name]}."
         ) from None
+
+
+def _refuse_more_processes_than_cores(config: FinetuneConfig) -> None:
+    """On a CPU a device is a process: thousands of them would take the machine down before they fail."""
+    most = max(2, os.cpu_count() or 1)
+    if _on_cpu(config) and config.devices.isdigit() and int(config.devices) > most:
+        raise UserError(
+            f"--devices {config.devices}: on a CPU each is a process of its own; give {most} or fewer here."
+        )
+
+
+def _on_cpu(config: FinetuneConfig) -> bool:
+    others = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return config.accelerator == "cpu" or (config.accelerator == "auto" and not others)
 
 
 # What Lightning says of each flag; of devices that a GPU has not, it does not say the flag's name.
@@ -329,8 +350,11 @@ _PRECISIONS_OF_OLD = {"16": "16-mixed", "32": "32-true", "64": "64-true", "bf16"
 
 
 def _precision(config: FinetuneConfig) -> str:
-    if config.precision != "auto":
-        return _PRECISIONS_OF_OLD.get(config.precision, config.precision)
+    precision = _PRECISIONS_OF_OLD.get(config.precision, config.precision)
+    if precision == "16-mixed" and _on_cpu(config):
+        return "bf16-mixed"
+    if precision != "auto":
+        return precision
     if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
     return "32-true"
