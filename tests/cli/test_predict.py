@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from acnorm.cli.main import main
 from acnorm.data.preprocessing import Preprocessing
@@ -37,6 +38,19 @@ def test_the_path_of_the_table_is_printed(run: Path, capsys: pytest.CaptureFixtu
     assert main(arguments) == 2
     assert capsys.readouterr().err == f"acnorm: {out}: exists; give --out another file, or --overwrite.\n"
     assert main([*arguments, "--overwrite"]) == 0
+
+
+def test_what_is_done_to_images_on_their_way_is_told(run: Path, caplog: pytest.LogCaptureFixture):
+    folder = run.parent / "images"
+    folder.mkdir()
+    for name, mode, size in (("a", "L", (16, 16)), ("b", "RGB", (40, 40)), ("c", "RGB", (32, 20))):
+        Image.new(mode, size).save(folder / f"{name}.png")
+    assert main(["predict", str(run), str(folder), "--model", NETWORK]) == 0
+    assert caplog.messages == [
+        "2 of 3 images are brought to 16 px (longer sides 32 to 40)",
+        "1 of 3 images are filled up to squares",
+        "1 of 3 images are grey; they are repeated into 3 channels",
+    ]
 
 
 def test_what_is_no_run_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from acnorm.cli.parser import Parser
 
 
@@ -15,6 +17,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--model", help="module:function, where the run's network is one of your own")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing CSV")
     options = parser.parse(argv)
+    logging.getLogger("acnorm").setLevel(logging.INFO)
     from acnorm.training.predict import predict
 
     print(predict(**vars(options)))

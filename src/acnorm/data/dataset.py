@@ -65,6 +65,7 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         self.preprocessing = preprocessing
         self.augment = augment
         self.seed = seed
+        self.shapes: dict[int, tuple[int, ...]] = {}  # of the images read here, as they were
         size = 4 * math.prod(preprocessing.shape) * (preprocessing.slices or 1)
         self._cache: list[Tensor] | None = None
         if size * len(self.cases) <= CACHE_BYTES:
@@ -100,4 +101,6 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         return self._read(index) if self._cache is None else self._cache[index]
 
     def _read(self, index: int) -> Tensor:
-        return self.preprocessing.fit(read_image(self.cases[index]))
+        image = read_image(self.cases[index])
+        self.shapes[index] = image.shape
+        return self.preprocessing.fit(image)

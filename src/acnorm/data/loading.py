@@ -16,7 +16,7 @@ from acnorm.data.case import Case, Collection, named
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.formats import read_cases
 from acnorm.data.images import is_volume, read_image
-from acnorm.data.preprocessing import Preprocessing, statistics
+from acnorm.data.preprocessing import Preprocessing, changes_of, statistics
 from acnorm.data.skipping import read_sound, without_broken
 from acnorm.data.splits import Splits, split_cases
 from acnorm.errors import UserError
@@ -111,7 +111,7 @@ def load_data(
     mean, deviation = _statistics(usual_statistics, train)
     train.preprocessing = preprocessing = replace(plain, mean=mean, deviation=deviation)
     warnings = tuple(_warnings(collection, splits, scan))
-    for change in _changes(scan, size, channels, slices):
+    for change in changes_of(scan.shapes, preprocessing):
         logger.info("%s", change)
     for warning in warnings:
         logger.warning("%s", warning)
@@ -174,25 +174,6 @@ def _of_volumes(
         window = tuple(float(value) for value in np.percentile(spread, (0.5, 99.5)))
     low, high = window
     return taken | {"low": round(low, 6), "high": round(high, 6) if high > low else round(low, 6) + 1.0}
-
-
-def _changes(scan: _Scan, size: int, channels: int, slices: bool) -> list[str]:
-    """What is done to images on their way, each in one line."""
-    told, count = [], len(scan.shapes)
-    if slices:
-        told.append(f"each volume is taken as {SLICES} slices along its last axis; its answer is their mean")
-    sides = [max(shape[1:]) for shape in scan.shapes if max(shape[1:]) != size]
-    if sides:
-        told.append(
-            f"{len(sides)} of {count} images are brought to {size} px (longer sides {min(sides)} to {max(sides)})"
-        )
-    uneven = sum(len(set(shape[1:])) > 1 for shape in scan.shapes)
-    if uneven:
-        told.append(f"{uneven} of {count} images are filled up to {'squares' if len(scan.shapes[0]) == 3 else 'cubes'}")
-    grey = sum(shape[0] != channels for shape in scan.shapes)
-    if grey:
-        told.append(f"{grey} of {count} images are grey; they are repeated into {channels} channels")
-    return told
 
 
 def _statistics(usual: Statistics | None, train: CaseDataset) -> Statistics:

@@ -117,3 +117,38 @@ def statistics(images: Sequence[Float[Tensor, " channel *space"]]) -> tuple[tupl
     pixels = torch.stack([image.flatten(1).double() for image in images])
     mean, deviation = pixels.mean(dim=(0, 2)), pixels.std(dim=(0, 2), correction=0)
     return tuple(round(float(value), 6) for value in mean), tuple(round(float(value), 6) or 1.0 for value in deviation)
+
+
+def changes_of(shapes: Sequence[tuple[int, ...]], preprocessing: Preprocessing) -> list[str]:
+    """Return what is done to images on their way, each in one line.
+
+    Args:
+        shapes: of the images as read, [channel, height, width] or [channel, x, y, z].
+        preprocessing: that they go through.
+
+    Examples:
+        >>> prepare = Preprocessing(size=32, channels=3, mean=(0.5,) * 3, deviation=(0.2,) * 3)
+        >>> changes_of([(3, 40, 40), (1, 32, 32)], prepare)[0]
+        '1 of 2 images are brought to 32 px (longer sides 40 to 40)'
+    """
+    told, count, size = [], len(shapes), preprocessing.size
+    if preprocessing.slices is not None:
+        told.append(
+            f"each volume is taken as {preprocessing.slices} slices along its last axis; its answer is their mean"
+        )
+    spaces = [shape[1:3] if preprocessing.slices is not None else shape[1:] for shape in shapes]
+    sides = [max(space) for space in spaces if max(space) != size]
+    if sides:
+        told.append(
+            f"{len(sides)} of {count} images are brought to {size} px (longer sides {min(sides)} to {max(sides)})"
+        )
+    uneven = sum(len(set(space)) > 1 for space in spaces)
+    if uneven:
+        told.append(f"{uneven} of {count} images are filled up to {'squares' if len(spaces[0]) == 2 else 'cubes'}")
+    grey = sum(shape[0] < preprocessing.channels for shape in shapes)
+    if grey:
+        told.append(f"{grey} of {count} images are grey; they are repeated into {preprocessing.channels} channels")
+    coloured = sum(shape[0] > preprocessing.channels for shape in shapes)
+    if coloured:
+        told.append(f"{coloured} of {count} images are coloured; the mean of their channels is taken")
+    return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from acnorm.data.formats import FORMATS, read_cases, table
 from acnorm.data.formats.settle import split_name
 from acnorm.data.formats.unlabelled import images_below
 from acnorm.data.images import is_image
+from acnorm.data.preprocessing import changes_of
 from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.errors import UserError
 from acnorm.training.evaluate import Predictions, predict_cases
 from acnorm.training.predict_masks import predict_masks
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import load_shipped
+
+logger = logging.getLogger("acnorm")
 
 
 def predict(
@@ -73,7 +77,10 @@ def predict(
         raise UserError(f"{target}: exists; give --out another file, or --overwrite.")
     cases, labelled = _cases(data, format, shipped.classes)
     several = len(shipped.classes) if shipped.several else None
-    found = predict_cases(shipped.network, CaseDataset(cases, shipped.preprocessing, several=several))
+    dataset = CaseDataset(cases, shipped.preprocessing, several=several)
+    found = predict_cases(shipped.network, dataset)
+    for change in changes_of(tuple(dataset.shapes.values()), shipped.preprocessing):
+        logger.info("%s", change)
     with replacing(target) as draft:
         _table(found, shipped.classes, labelled).to_csv(draft, index=False)
     return target
