@@ -117,7 +117,7 @@ def test_a_second_network_beside_the_first_does_not_hide_what_the_file_is_for(tm
     torch.save(state, tmp_path / "a.pth")
     (guess,) = examine(read_checkpoint(tmp_path / "a.pth"), [("own/net", 2, build)]).guesses
     assert (guess.share, guess.used) == (1.0, 1.0)
-    deeper = {name.replace('body.2', f'body.{at}'): value.clone() for at in range(2, 9) for name, value in own.items()}
+    deeper = {name.replace("body.2", f"body.{at}"): value.clone() for at in range(2, 9) for name, value in own.items()}
     torch.save(deeper, tmp_path / "a.pth")  # more layers alike are no second network
     (guess,) = examine(read_checkpoint(tmp_path / "a.pth"), [("own/net", 2, build)]).guesses or [None]
     assert guess is None or guess.used < 0.7
