@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,23 @@ def test_what_is_not_finite_or_does_not_belong_together_is_no_trouble(tmp_path: 
 def test_the_stem_of_one_channel_in_a_file_without_order(tmp_path: Path):
     save_file({"z.weight": torch.zeros(4, 1, 3, 3), "a.weight": torch.zeros(8, 4, 3, 3)}, tmp_path / "a.safetensors")
     assert examine(read_checkpoint(tmp_path / "a.safetensors")).channels == 1
+
+
+def test_a_second_network_beside_the_first_does_not_hide_what_the_file_is_for(tmp_path: Path):
+    def build(channels: int) -> tuple[nn.Module, str]:
+        layers = {"conv": nn.Conv2d(channels, 8, 3), "body": nn.Sequential(*(nn.Conv2d(8, 8, 3) for _ in range(3)))}
+        return nn.Sequential(OrderedDict(layers, fc=nn.Linear(8, 2))), "fc"
+
+    own = build(3)[0].state_dict()
+    state = {
+        f"module.{half}.{name}": value.clone()
+        for half in ("encoder_q", "encoder_k", "old")
+        for name, value in own.items()
+    }
+    torch.save(state, tmp_path / "a.pth")
+    (guess,) = examine(read_checkpoint(tmp_path / "a.pth"), [("own/net", 2, build)]).guesses
+    assert (guess.share, guess.used) == (1.0, 1.0)
+    deeper = {name.replace("body.2", f"body.{at}"): value.clone() for at in range(2, 9) for name, value in own.items()}
+    torch.save(deeper, tmp_path / "a.pth")  # more layers alike are no second network
+    (guess,) = examine(read_checkpoint(tmp_path / "a.pth"), [("own/net", 2, build)]).guesses or [None]
+    assert guess is None or guess.used < 0.7

@@ -32,6 +32,16 @@ def numbered(prefix: str) -> Callable[[str], str]:
     return rename
 
 
+def numbered_without_pooling(prefix: str) -> Callable[[str], str]:
+    shorter = {"conv1": "0", "bn1": "1", "layer1": "3", "layer2": "4", "layer3": "5", "layer4": "6"}
+
+    def rename(name: str) -> str:
+        child, _, rest = name.partition(".")
+        return f"{prefix}{shorter[child]}.{rest}" if child in shorter else ""
+
+    return rename
+
+
 def of_children(prefix: str) -> Callable[[str], str]:
     return lambda name: name.replace("features.", prefix).replace(".layers.", ".")
 
@@ -117,6 +127,46 @@ FILES = [
         "SimCLR or another contrastive method",
     ),
     (
+        "SimCLR on small images",
+        "monai/resnet18",
+        numbered_without_pooling("module.f."),
+        ("module.g.0.weight",),
+        (),
+        "SimCLR or another contrastive method",
+    ),
+    (
+        "BYOL's two networks apart",
+        "monai/resnet18",
+        numbered("encoder."),
+        (),
+        ("online_network_state_dict",),
+        "RadImageNet or lightly (numbered children of a ResNet)",
+    ),
+    (
+        "VISSL",
+        "monai/resnet18",
+        prefixed("_feature_blocks."),
+        (),
+        ("trunk", "model", "base_model", "classy_state_dict"),
+        RESNET,
+    ),
+    (
+        "solo-learn",
+        "monai/resnet18",
+        prefixed("backbone."),
+        ("projector.0.weight", "momentum_backbone.conv1.weight"),
+        ("state_dict",),
+        "SimCLR or another contrastive method",
+    ),
+    (
+        "SupContrast",
+        "monai/resnet18",
+        prefixed("encoder.module."),
+        ("head.0.weight",),
+        ("model",),
+        RESNET,
+    ),
+    (
         "BYOL",
         "monai/resnet18",
         prefixed("online_encoder."),
@@ -192,7 +242,7 @@ def test_what_is_in_it_comes_home(
     own = own_names(model)
     names = [name for name in map(rename, own) if name]
     read = read_checkpoint(written(tmp_path, [*names, *more, "fc.weight"], keys))
-    assert read.wrapper == keys
+    assert read.wrapper == keys[::-1]
     facts = examine(read)
     assert facts.layout == told
     assert facts.advice

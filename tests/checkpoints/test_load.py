@@ -10,7 +10,7 @@ from torch import nn
 from acnorm.checkpoints.load import load_checkpoint
 from acnorm.errors import UserError
 from acnorm.models.cifar import CifarResNet
-from acnorm.models.sources import build_network
+from acnorm.models.sources import build_network, build_unet
 
 
 def saved(folder: Path, model: nn.Module, prefix: str = "") -> Path:
@@ -133,3 +133,25 @@ def test_numbers_of_another_kind_are_refused(tmp_path: Path, dtype: torch.dtype)
     told = f"conv1.weight holds {str(dtype)[6:]} (quantised?); give the weights as floating point of 16 bits or more."
     with pytest.raises(UserError, match=re.escape(told)):
         load_checkpoint(CifarResNet(20), tmp_path / "a.pth", head="linear")
+
+
+def test_an_encoder_alone_leaves_a_decoder_new_and_a_whole_network_brings_it(tmp_path: Path):
+    whole = build_unet("genesis/unet3d", classes=2, channels=1, dimensions=3)
+    state = whole.module.state_dict()
+    parts = {"encoder": [name for name in state if name.startswith("down_")], "whole": list(state)}
+    parts["half"] = [*parts["encoder"], *(name for name in state if name.startswith("up_tr256"))]
+    reports = {}
+    for kind, names in parts.items():
+        torch.save({f"module.{name}": state[name] for name in names}, tmp_path / f"{kind}.pth")
+        target = build_unet("genesis/unet3d", classes=2, channels=1, dimensions=3)
+        given = {"head": target.head, "stem": target.stem, "decoder": target.source.decoder, "minimum_share": 0.0}
+        reports[kind] = load_checkpoint(target.module, tmp_path / f"{kind}.pth", **given)
+    assert (reports["encoder"].parameter_share, reports["encoder"].missing) == (1.0, ())
+    assert sum(name.startswith("up_") for name in reports["encoder"].head) == sum(
+        name.startswith("up_") for name in state
+    )
+    assert (reports["whole"].parameter_share, len(reports["whole"].head)) == (1.0, 2)
+    assert reports["half"].parameter_share < 1
+    assert any(name.startswith("up_tr64") for name in reports["half"].missing)
+    assert not any(name.startswith("up_") for name in reports["encoder"].trained_norms)
+    assert any(name.startswith("up_") for name in reports["whole"].trained_norms)

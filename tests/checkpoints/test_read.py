@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
 import warnings
 import zipfile
+from argparse import Namespace
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,6 +69,25 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path):
         ("a.pb", b"\x0a\x07", "is a TensorFlow graph, not a PyTorch checkpoint; convert its weights"),
         ("a.ckpt.index", b"\x00\x07", "is a part of a TensorFlow checkpoint, not a PyTorch checkpoint; convert"),
         ("a.tflite", b"\x1c\x00", "is a TensorFlow Lite file, not a PyTorch checkpoint; convert its weights"),
+        ("a.bin", b"\x1c\x00\x00\x00TFL3", "is a TensorFlow Lite file, not a PyTorch checkpoint; convert its weights"),
+        ("a.pth", b"\x08\x07\x12\x07pytorch", "is an ONNX file, which holds a graph, not a PyTorch checkpoint; take"),
+        ("a.ckpt.meta", b"\x0a\x9a", "is a part of a TensorFlow checkpoint, not a PyTorch checkpoint; convert"),
+        ("a.ckpt.data-00000-of-00001", b"\x01\x02", "is a part of a TensorFlow checkpoint, not a PyTorch checkpoint"),
+        ("checkpoint", b'model_checkpoint_path: "a"', "is a part of a TensorFlow checkpoint, not a PyTorch checkpoint"),
+        ("a.msgpack", b"\x81\xa6", "is a Flax file, not a PyTorch checkpoint; convert its weights"),
+        ("a.pdparams", b"\x80\x04", "is a Paddle file, not a PyTorch checkpoint; convert its weights"),
+        ("a.pth", b"BZh91AY", "is a bzip2 file, not a PyTorch checkpoint; unpack it first"),
+        ("a.pth", b"\xfd7zXZ\x00", "is an xz file, not a PyTorch checkpoint; unpack it first"),
+        ("a.pth", b"\x28\xb5\x2f\xfd", "is a Zstandard file, not a PyTorch checkpoint; unpack it first"),
+        (
+            "a.npy",
+            b"\x93NUMPY\x01",
+            "is one NumPy array, not a PyTorch checkpoint; save the arrays of the network by name",
+        ),
+        ("a.gguf", b"GGUF\x03", "is a GGUF file, not a PyTorch checkpoint; take the PyTorch weights"),
+        ("a.pth", b'{"error": 404}', "is JSON, an index or a message of a server, not a PyTorch checkpoint; download"),
+        ("a.pth", pickle.dumps({"a": 1}), r"is a pickle, but none of PyTorch; save its tensors by torch\.save\."),
+        ("a.pth", pickle.dumps({"a": 1}, protocol=0), "is a pickle, but none of PyTorch; save its tensors"),
         ("a.keras", b"PK\x03\x04", "is a Keras archive, not a PyTorch checkpoint; convert its weights"),
     ],
 )
@@ -185,7 +206,7 @@ def test_other_zips_and_what_holds_no_values(tmp_path: Path):
     torch.save({"a": torch.empty(2, device="meta")}, tmp_path / "b.pth")
     with pytest.raises(UserError, match=r"holds names and shapes without values \(meta tensors\)"):
         read_checkpoint(tmp_path / "b.pth")
-    torch.save({"learner": STATE, "epoch": 3}, tmp_path / "c.pth")
+    torch.save({"learner": {"lr": 1}, "epoch": 3}, tmp_path / "c.pth")
     with pytest.raises(UserError, match=r"holds no tensors by name \(its keys are learner, epoch\); give"):
         read_checkpoint(tmp_path / "c.pth")
     (tmp_path / "d.pth").write_bytes(b"\xef\xbb\xbf<!DOCTYPE html>")
@@ -203,4 +224,92 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); allow it, or give another file\."):
+        read_checkpoint(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.pth"])
+def test_a_tar_archive_is_told_by_any_name(tmp_path: Path, name: str):
+    torch.save(STATE, tmp_path / "inside.pth")
+    with tarfile.open(tmp_path / name, "w") as archive:
+        archive.add(tmp_path / "inside.pth", "inside.pth")
+    with pytest.raises(UserError, match=r"is a tar archive, not a PyTorch checkpoint; unpack it first\."):
+        read_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (["config.json", "model.weights.h5"], "is a Keras archive, not a PyTorch checkpoint; convert its weights"),
+        (
+            ["a/archive_format", "a/models/model.json"],
+            r"is a program of torch\.export, not a checkpoint; take the state",
+        ),
+        (["saved_model/saved_model.pb"], "is a zip archive without a PyTorch checkpoint; unpack it first"),
+    ],
+)
+def test_zips_of_others_are_told(tmp_path: Path, members: list[str], message: str):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in members:
+            archive.writestr(name, "x")
+    with pytest.raises(UserError, match=message):
+        read_checkpoint(tmp_path / "a.zip")
+
+
+def test_a_program_of_torch_export_is_told(tmp_path: Path):
+    program = torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),))
+    torch.export.save(program, tmp_path / "a.pt2")
+    with pytest.raises(
+        UserError, match=r"is a program of torch\.export.*save torch\.export\.load\(FILE\)\.state_dict as"
+    ):
+        read_checkpoint(tmp_path / "a.pt2")
+
+
+def test_folders_are_told_with_what_is_in_them(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"is a folder; give the checkpoint file in it\.$"):
+        read_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors").write_text("x")
+    with pytest.raises(UserError, match=r"is a folder; give the checkpoint file in it, such as model\.safetensors\.$"):
+        read_checkpoint(tmp_path)
+    (tmp_path / "data.pkl").write_text("x")
+    with pytest.raises(UserError, match="is a PyTorch file that was unpacked, as some browsers do; download it again"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_arguments_and_numbers_beside_the_weights_are_passed_over(tmp_path: Path, zipped: bool):
+    beside = {
+        "args": Namespace(lr=0.1, out=Path("runs")),
+        "best": np.float64(0.9),
+        "history": np.arange(3.0),
+        "folder": tmp_path,
+    }
+    torch.save({"state_dict": STATE, **beside}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    read = read_checkpoint(tmp_path / "a.pth")
+    assert torch.equal(read.state["conv.weight"], STATE["conv.weight"])
+    assert read.beside == ("args", "best", "history", "folder")
+    torch.save(
+        {"state_dict": STATE, **beside, "x": Fraction(1, 2)}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped
+    )
+    with pytest.raises(UserError, match=r"needs code to load \(fractions\.Fraction\), which acnorm never runs"):
+        read_checkpoint(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_that_are_numpy_arrays_are_told(tmp_path: Path, zipped: bool):
+    content = {"state_dict": {"conv.weight": np.zeros(3)}}
+    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=r"holds NumPy arrays, which need code to load; save them by name as \.npz\."):
+        read_checkpoint(tmp_path / "a.pth")
+
+
+def test_a_state_dict_under_a_key_of_its_own_is_found_where_it_is_alone(tmp_path: Path):
+    steps = {"state": {0: {"exp_avg": torch.ones(2)}}}
+    torch.save({"learner": {"best": STATE}, "optimizer": steps}, tmp_path / "a.pth")
+    read = read_checkpoint(tmp_path / "a.pth")
+    assert (read.wrapper, read.beside) == (("learner", "best"), ("optimizer",))
+    assert read.state.keys() == STATE.keys()
+    torch.save({"learner": {"best": STATE, "last": STATE}, "other": STATE}, tmp_path / "a.pth")
+    told = r"holds several state dicts \(learner → best, learner → last, other\); save the one that is meant alone\."
+    with pytest.raises(UserError, match=told):
         read_checkpoint(tmp_path / "a.pth")

@@ -118,6 +118,19 @@ def test_a_segmenter_keeps_its_pretrained_decoder(tmp_path: Path, name: str):
     whole_job(tmp_path, network, source, export=False)
 
 
+@pytest.mark.parametrize("name", ["smp/unet-resnet18", "smp/fpn-tu-resnet18"])
+def test_the_weights_of_a_segmenter_s_encoder_are_found_and_leave_its_decoder_new(tmp_path: Path, name: str):
+    assert _address(name, 2).startswith("https://huggingface.co/")
+    source = trained(build_network("timm/resnet18", classes=10, channels=3).module)
+    torch.save(source.state_dict(), tmp_path / "encoder.pth")
+    network = build_unet(name, classes=2, channels=1)
+    report = load_checkpoint(
+        network.module, tmp_path / "encoder.pth", head=network.head, stem=network.stem, decoder=network.source.decoder
+    )
+    assert (report.parameter_share, report.norm_share) == (1.0, 1.0)
+    assert any(new.startswith("decoder.") for new in report.head)
+
+
 def test_usual_statistics_are_those_of_the_weights():
     assert find_source("timm/resnet50.a1_in1k").statistics == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert find_source("timm/tf_efficientnetv2_s").statistics == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -168,6 +181,7 @@ def test_a_run_its_predictions_and_its_shipped_network(tmp_path: Path):
     ("model", "address"),
     [
         ("timm/resnet50.a1_in1k", "https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors"),
+        ("smp/unet-tu-resnet18", "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"),
         ("torchvision/densenet121", "https://download.pytorch.org/models/densenet121-a639ec97.pth"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -45,7 +46,10 @@ def test_what_to_do_without_the_internet(tmp_path: Path, hub: Path, monkeypatch:
 
 @pytest.mark.parametrize(
     ("model", "dimensions", "some"),
-    [("cifar/resnet20", 2, "timm/… and torchvision/…; or give"), ("genesis/unet3d", 3, "monai/resnet50; or give")],
+    [
+        ("cifar/resnet20", 2, "timm/…, torchvision/… and smp/…; or give"),
+        ("genesis/unet3d", 3, "monai/resnet50; or give"),
+    ],
 )
 def test_networks_without_public_weights_are_told(model: str, dimensions: int, some: str):
     told = f"no public weights are known for --model {model} in {dimensions}D; there are some for monai/resnet1"
@@ -56,3 +60,49 @@ def test_networks_without_public_weights_are_told(model: str, dimensions: int, s
 
 def test_all_names_of_the_tables_are_networks():
     assert {*pretrained._IN_2D, *pretrained._IN_3D} <= MODELS.keys()
+
+
+class Config:
+    """As timm's of one set of weights."""
+
+    def __init__(self, hub: str | None, url: str | None = None) -> None:
+        self.hf_hub_id, self.url = hub, url
+
+
+TIMM = {"resnet18": Config("timm/resnet18.a1_in1k"), "old": Config(None, "https://x/old.pth"), "none": Config(None)}
+SMP = {
+    "resnet34": {"imagenet": {"repo_id": "smp-hub/resnet34.imagenet", "revision": "7a57b34"}},
+    "dpn68": {"imagenet": {"url": "https://x/dpn68.pth"}},
+    "resnext101_32x48d": {"instagram": {"repo_id": "smp-hub/resnext101_32x48d.instagram", "revision": "8"}},
+    "new": {},
+}
+HUB = "https://huggingface.co"
+
+
+@pytest.mark.parametrize(
+    ("model", "address"),
+    [
+        ("smp/unet-resnet34", f"{HUB}/smp-hub/resnet34.imagenet/resolve/7a57b34/model.safetensors"),
+        ("smp/fpn-dpn68", "https://x/dpn68.pth"),
+        ("smp/unet-resnext101_32x48d", f"{HUB}/smp-hub/resnext101_32x48d.instagram/resolve/8/model.safetensors"),
+        ("smp/unet-tu-resnet18", f"{HUB}/timm/resnet18.a1_in1k/resolve/main/model.safetensors"),
+        ("timm/resnet18", f"{HUB}/timm/resnet18.a1_in1k/resolve/main/model.safetensors"),
+        ("timm/old", "https://x/old.pth"),
+        ("smp/unet-new", None),
+        ("smp/unet-tu-none", None),
+        ("timm/none", None),
+    ],
+)
+def test_the_addresses_are_those_of_the_packages(model: str, address: str | None, monkeypatch: pytest.MonkeyPatch):
+    encoders = SimpleNamespace(encoders={name: {"pretrained_settings": known} for name, known in SMP.items()})
+    packages = {
+        "timm": SimpleNamespace(get_pretrained_cfg=TIMM.get),
+        "segmentation_models_pytorch": SimpleNamespace(encoders=encoders),
+    }
+    monkeypatch.setattr(pretrained, "import_module", packages.__getitem__)
+    monkeypatch.setattr(pretrained, "find_source", lambda _: None)
+    if address is not None:
+        assert pretrained._address(model, 2) == address
+        return
+    with pytest.raises(UserError, match=f"no public weights are known for --model {model} in 2D; there are some for"):
+        pretrained._address(model, 2)

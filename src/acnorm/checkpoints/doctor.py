@@ -204,7 +204,23 @@ def _guesses(state: Mapping[str, Tensor], candidates: Iterable[Candidate], chann
             key: parameter.numel() for key, parameter in module.named_parameters() if not key.startswith(f"{head}.")
         }
         fitting = sum(size for key, size in sizes.items() if key in matched and matched[key].shape == wanted[key].shape)
-        used = sum(matched[key].numel() for key in matched if key in wanted)
-        found.append(Guess(name, dimensions, fitting / max(1, sum(sizes.values())), used / max(1, total)))
+        taken = {id(matched[key]) for key in matched if key in wanted}
+        used = sum(value.numel() for value in state.values() if id(value) in taken)
+        copies = _copied(state, [name for name, value in state.items() if id(value) in taken])
+        found.append(Guess(name, dimensions, fitting / max(1, sum(sizes.values())), used / max(1, total - copies)))
     likely = [guess for guess in found if min(guess.share, guess.used) >= SOME]
     return tuple(sorted(likely, key=lambda guess: (guess.share * guess.used, guess.share), reverse=True)[:3])
+
+
+def _copied(state: Mapping[str, Tensor], taken: Sequence[str]) -> int:
+    """How many values of the file are of a second network like the one that is taken, as MoCo's for keys."""
+    own = {(end, state[name].shape) for name in taken for end in _ends(name)}
+    others = state.keys() - set(taken)
+    return sum(state[name].numel() for name in others if any((end, state[name].shape) in own for end in _ends(name)))
+
+
+def _ends(name: str) -> list[str]:
+    """What stands behind each wrapper that a name may have: not behind the number of a layer."""
+    parts = name.split(".")
+    cuts = [at for at in range(1, len(parts) - 1) if not parts[at - 1][-1:].isdigit()]
+    return [name, *(".".join(parts[at:]) for at in cuts)]

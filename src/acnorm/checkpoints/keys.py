@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache, partial
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -33,6 +33,9 @@ PREFIXES = (
 # (RadImageNet, lightly).
 _OF_RESNET, _OF_DENSENET = "4.0.conv1.weight", "0.denseblock1.denselayer1.norm1.weight"
 _CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4", "9": "fc"}
+# The same where the pooling of the stem was left out, as SimCLR and MoCo on small images do.
+_OF_SMALL_RESNET = "3.0.conv1.weight"
+_SMALL_CHILDREN = {"0": "conv1", "1": "bn1", "3": "layer1", "4": "layer2", "5": "layer3", "6": "layer4"}
 # Words in what comes off that say which of two networks in a file to take: an average, not what it is an average of.
 _PREFERRED = {"ema", "teacher", "averaged"}
 _AVOIDED = {"momentum", "student", "target", "key", "k"}
@@ -116,7 +119,7 @@ def _of_children(state: Names) -> list[Names]:
     """Names for the numbers of a network's children, behind whatever stands before them."""
     found = []
     for name in state:
-        for sign, rename in ((_OF_RESNET, _of_resnet_children), (_OF_DENSENET, _of_densenet_children)):
+        for sign, rename in _RENAMINGS.items():
             if name == sign or name.endswith(f".{sign}"):
                 found.append(rename(state, name.removesuffix(sign)))
     return found
@@ -134,12 +137,12 @@ def _of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
     return renamed
 
 
-def _of_resnet_children(state: Names, start: str) -> Names:
+def _of_resnet_children(state: Names, start: str, children: Mapping[str, str] = _CHILDREN) -> Names:
     renamed = {}
     for name, value in state.items():
         number, dot, rest = name.removeprefix(start).partition(".")
-        known = name.startswith(start) and dot and number in _CHILDREN
-        renamed[_CHILDREN[number] + dot + rest if known else name] = value
+        known = name.startswith(start) and dot and number in children
+        renamed[children[number] + dot + rest if known else name] = value
     return renamed
 
 
@@ -149,6 +152,13 @@ def _of_densenet_children(state: Names, start: str) -> Names:
         f"features.{name.removeprefix(start)}" if name.startswith(start) else name: value
         for name, value in state.items()
     }
+
+
+_RENAMINGS: dict[str, Callable[[Names, str], Names]] = {
+    _OF_RESNET: _of_resnet_children,
+    _OF_SMALL_RESNET: partial(_of_resnet_children, children=_SMALL_CHILDREN),
+    _OF_DENSENET: _of_densenet_children,
+}
 
 
 def _of_dense_layers(state: Names) -> Names:

@@ -36,7 +36,7 @@ _PLANS = "nnU-Net's plans make the network; no model here takes it, give module:
 _OTHER = "no model here takes it; give module:function for its network"
 _ATTENTION = r"blocks\.\d+\.attn"
 _CONTRAST = r"(projector|projection_head|proj_head|contrastive_head|(^|\.)g\.)"
-_NUMBERED = r"^(backbone\.|model\.)?"
+_NUMBERED = r"^(module\.)?(backbone\.|encoder\.|model\.)?"
 
 LAYOUTS: tuple[Layout, ...] = (
     Layout("AC-Norm (the authors' code)", (r"weight_target$", r"weight_source$"), "its target affine is taken"),

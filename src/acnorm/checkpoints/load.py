@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def load_checkpoint(
     *,
     head: str | None = None,
     stem: str | None = None,
+    decoder: Sequence[str] = (),
     minimum_share: float = MINIMUM_SHARE,
     stem_rule: StemRule = "sum",
     depth_rule: DepthRule = "spread",
@@ -100,6 +101,7 @@ def load_checkpoint(
         file: the checkpoint file, or what was read of it.
         head: name of the module that stays new (its classes differ), such as "fc".
         stem: name of the first convolution, whose input channels are adapted where they differ.
+        decoder: names of modules that are pretrained too, and that stay new where the file is of an encoder alone.
         minimum_share: least share of the parameters outside the head that must load, and of what the file holds
             under names like the network's that must be used.
         stem_rule: how the stem's input channels are adapted (``adapt_stem``).
@@ -121,11 +123,12 @@ def load_checkpoint(
     checkpoint = file if isinstance(file, Checkpoint) else read_checkpoint(file)
     path = checkpoint.path
     own = model.state_dict()
-    head_names = tuple(name for name in own if head is not None and name.startswith(f"{head}."))
-    wanted = {name: value for name, value in own.items() if name not in head_names}
     state = match_names(checkpoint.state, own)
+    new = tuple(f"{part}." for part in (*_parts_left_new(decoder, state), *([] if head is None else [head])))
+    head_names = tuple(name for name in own if name.startswith(new))
+    wanted = {name: value for name, value in own.items() if name not in head_names}
     fitting, adapted, how = _fit(wanted, state, f"{stem}.weight", stem_rule, depth_rule)
-    norms = [name for name in _affine_norms(model) if head is None or not name.startswith(f"{head}.")]
+    norms = [name for name in _affine_norms(model) if not name.startswith(new)]
     trained = tuple(name for name in norms if {f"{name}.weight", f"{name}.bias"} <= fitting.keys())
     report = LoadReport(
         file=checkpoint.path,
@@ -162,6 +165,12 @@ def load_checkpoint(
     own.update(fitting)  # it knows the versions of its layers, which some ask for
     model.load_state_dict(own)
     return report
+
+
+def _parts_left_new(decoder: Sequence[str], state: Mapping[str, Tensor]) -> Sequence[str]:
+    """All parts of a decoder where the file has none of it."""
+    parts = tuple(f"{part}." for part in decoder)
+    return () if any(name.startswith(parts) for name in state) else decoder
 
 
 def _fit(

@@ -82,7 +82,14 @@ def checkpoint(
     if dimensions is None and sides not in find_source(model).dimensions and ":" not in model:
         sides = find_source(model).dimensions[0]  # 2D weights in a 3D network, or the refusal of the other way
     network = build(model, classes=classes, channels=channels or facts.channels or 3, dimensions=sides)
-    load = partial(load_checkpoint, network.module, read, head=network.head, stem=network.stem)
+    load = partial(
+        load_checkpoint,
+        network.module,
+        read,
+        head=network.head,
+        stem=network.stem,
+        decoder=network.source.decoder,
+    )
     try:
         report = load(minimum_share=0.0)
     except UserError as error:

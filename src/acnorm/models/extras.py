@@ -137,6 +137,7 @@ def _smp(smp: ModuleType, name: str, rest: str) -> ModelSource:
         classes="classes",
         statistics=IMAGENET,
         segmenter=("create_model", "segmentation_head"),
+        decoder=("decoder",),
         classifies=False,
     )
 

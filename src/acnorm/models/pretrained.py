@@ -61,18 +61,38 @@ def weights_file(weights: str, model: str, dimensions: int) -> str:
 def _address(model: str, dimensions: int) -> str:
     find_source(model)  # a name that is not known is told, with the nearest
     family, _, name = model.partition("/")
+    found = None
     if family == "timm" and dimensions == 2:
-        config = import_module("timm").get_pretrained_cfg(name)
-        if config is not None and config.hf_hub_id:
-            return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
-        if config is not None and config.url:
-            return str(config.url)
+        found = _of_timm(name)
     elif family == "torchvision" and dimensions == 2:
         return str(import_module("torchvision.models").get_model_weights(name).DEFAULT.url)
+    elif family == "smp" and dimensions == 2:
+        found = _of_smp(name.partition("-")[2])
+    if found is not None:
+        return found
     known = _IN_3D if dimensions == 3 else _IN_2D
     if model not in known:
+        others = ", timm/…, torchvision/… and smp/…" if dimensions == 2 else ""
         raise UserError(
             f"--weights pretrained: no public weights are known for --model {model} in {dimensions}D; there are some "
-            f"for {', '.join(known)}{', timm/… and torchvision/…' if dimensions == 2 else ''}; or give --weights FILE."
+            f"for {', '.join(known)}{others}; or give --weights FILE."
         )
     return known[model]
+
+
+def _of_smp(encoder: str) -> str | None:
+    """Where the encoder's weights are that the package itself fetches: its own, or timm's for an encoder "tu-…"."""
+    if encoder.startswith("tu-"):
+        return _of_timm(encoder.removeprefix("tu-"))
+    known = import_module("segmentation_models_pytorch").encoders.encoders[encoder]["pretrained_settings"]
+    settings: dict[str, str] = known.get("imagenet") or next(iter(known.values()), {})
+    if "repo_id" in settings:
+        return f"https://huggingface.co/{settings['repo_id']}/resolve/{settings['revision']}/model.safetensors"
+    return str(settings["url"]) if settings.get("url") else None
+
+
+def _of_timm(name: str) -> str | None:
+    config = import_module("timm").get_pretrained_cfg(name)
+    if config is not None and config.hf_hub_id:
+        return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
+    return str(config.url) if config is not None and config.url else None

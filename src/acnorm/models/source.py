@@ -19,6 +19,7 @@ class ModelSource:
     stem: of the modules of the first stage, those that methods that go by stages take as one of its own.
     segmenter: function in the same module that builds a segmentation network with a decoder of its own, which is
         pretrained as well, and the name of its new last layer; None where ``UNet`` gives the decoder.
+    decoder: names of that decoder's modules, which a checkpoint of the encoder alone leaves new.
     tapped: its stages are those that the built module tells of itself (timm's ``feature_info``).
     classifies: whether it comes as a classifier; where not, as a segmentation network only.
     dimensions: in which it comes.
@@ -35,6 +36,7 @@ class ModelSource:
     stages: tuple[tuple[str, ...], ...] = ()
     stem: tuple[str, ...] = ()
     segmenter: tuple[str, str] | None = None
+    decoder: tuple[str, ...] = ()
     tapped: bool = False
     classifies: bool = True
     dimensions: tuple[int, ...] = (2,)

@@ -118,6 +118,7 @@ MODELS: dict[str, ModelSource] = {
         {},
         standalone=True,
         segmenter=("GenesisUNet", "out_tr"),
+        decoder=("up_tr256", "up_tr128", "up_tr64"),
         dimensions=(3,),
     ),
 }

@@ -73,6 +73,7 @@ class Task:
             name,
             head=network.head,
             stem=network.stem,
+            decoder=network.source.decoder,
             minimum_share=self.minimum_share,
             stem_rule=self.stem_rule,
             depth_rule=self.depth_rule,

@@ -122,6 +122,7 @@ def load_weights(network: Network, config: FinetuneConfig, dimensions: int) -> L
         weights_file(str(config.weights), config.model, dimensions),
         head=network.head,
         stem=network.stem,
+        decoder=network.source.decoder,
         minimum_share=config.minimum_share,
         stem_rule=cast(StemRule, config.stem_rule),
         depth_rule=cast(DepthRule, config.depth_rule),
