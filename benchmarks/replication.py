@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from acnorm.bench.judging import judged, over_targets
 from acnorm.bench.results import metric_of
 from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
@@ -148,6 +149,26 @@ def between(runs: pd.DataFrame, pairs: list[tuple[str, str]]) -> str:
     return "\n".join(head(scores_of(runs)) + lines_of(pd.DataFrame(found.values(), index=list(found)))) + "\n"
 
 
+def judge_scores(runs: pd.DataFrame, file: Path, method: str) -> str:
+    """How published scores of checkpoints, of ``acnorm bench study``, go with what a method made of them."""
+    scores = pd.read_csv(file)
+    results = runs[runs["method"] == method].groupby(["task", "source"])["score"].mean()
+    measures = list(scores.columns[scores.columns.get_loc("knn") :])
+    lines = [f"| measure, against {method} | weighted τ | Spearman | targets + / − | regret |", "|---" * 5 + "|"]
+    for measure in measures:
+        by_target = []
+        for target, rows in scores.groupby("target"):
+            known = {name: value for name, value in rows.set_index("candidate")[measure].items() if pd.notna(value)}
+            found = results.loc[target]
+            by_target.append(judged(found.to_dict(), {name: known.get(name) for name in found.index}))
+        taus = [one.tau for one in by_target if not np.isnan(one.tau)]
+        signs = f"{sum(tau > 0 for tau in taus)} / {sum(tau < 0 for tau in taus)}"
+        spans = [over_targets([getattr(one, name) for one in by_target]) for name in ("tau", "spearman", "regret")]
+        tau, rank, lost = (f"{one.mean:+.3f} [{number(one.low, '+.3f')}, {number(one.high, '+.3f')}]" for one in spans)
+        lines.append(f"| {measure} | {tau} | {rank} | {signs} | {lost.replace('+', '')} |")
+    return "\n".join(lines) + "\n"
+
+
 def draw(rows: pd.DataFrame, what: str, file: Path) -> None:
     """Mean differences with their intervals."""
     figure, axes = plt.subplots(figsize=(6, 0.35 * len(rows) + 1.1), layout="constrained")
@@ -175,6 +196,8 @@ def main() -> None:
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
         pairs += [("acnorm", "borrowing"), ("acnorm", "dense"), ("acnorm", "top-5")]
         pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow"), ("acnorm-adamw", "vanilla-adamw")]
+        if name == "study":
+            text += "\n" + judge_scores(runs, options.out / "study_scores.csv", "acnorm")
         text += "\n" + between(runs, pairs) if name in ("ablation", "other_norms") else ""
         runs.to_csv(options.out / f"{name}_cells.csv", index=False, float_format="%.5f")
         (options.out / f"{name}_table.md").write_text(text)
