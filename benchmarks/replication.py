@@ -161,8 +161,8 @@ def judge_scores(runs: pd.DataFrame, file: Path, method: str) -> str:
             known = {name: value for name, value in rows.set_index("candidate")[measure].items() if pd.notna(value)}
             found = results.loc[target]
             by_target.append(judged(found.to_dict(), {name: known.get(name) for name in found.index}))
-        taus = [one.tau for one in by_target if not np.isnan(one.tau)]
-        signs = f"{sum(tau > 0 for tau in taus)} / {sum(tau < 0 for tau in taus)}"
+        ranks = [one.spearman for one in by_target if not np.isnan(one.spearman)]
+        signs = f"{sum(rank > 0 for rank in ranks)} / {sum(rank < 0 for rank in ranks)}"
         spans = [over_targets([getattr(one, name) for one in by_target]) for name in ("tau", "spearman", "regret")]
         tau, rank, lost = (f"{one.mean:+.3f} [{number(one.low, '+.3f')}, {number(one.high, '+.3f')}]" for one in spans)
         lines.append(f"| {measure} | {tau} | {rank} | {signs} | {lost.replace('+', '')} |")
