@@ -192,6 +192,25 @@ def merge(
     return merged_weight, merged_bias
 
 
+def merge_together(affines: Sequence[Tensor], merged: Tensor, *constant: Tensor) -> tuple[Tensor, ...]:
+    """Return what ``merge`` gives for several layers of equal width, with one step of the gradient for all of them.
+
+    A backward that reaches some of the layers alone gives the others no gradient.
+
+    Args:
+        affines: γ and β of each layer, one after the other, [channel] each; all of them learn.
+        merged: [layer, 2, channel], and the constants, as ``merged_apart`` gave them for the layers side by side.
+
+    Examples:
+        >>> first, second = torch.ones(2, 1, requires_grad=True), torch.ones(2, 1, requires_grad=True)
+        >>> affine = torch.stack((first, second)).detach()
+        >>> together = merge_together([*first.unbind(), *second.unbind()], *merged_apart(affine, affine))
+        >>> [round(value.item(), 3) for value in together]
+        [2.0, 2.0, 2.0, 2.0]
+    """
+    return cast(tuple[Tensor, ...], _MergeTogether.apply(constant, merged, *affines))  # type: ignore[no-untyped-call]
+
+
 class _Merge(torch.autograd.Function):
     """v + C·v as it is given; backward g + Cᵀ·g.
 
@@ -207,6 +226,28 @@ class _Merge(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         return _returned(gradients, ctx.constant, ctx.exact, ctx.dtype)
+
+
+class _MergeTogether(torch.autograd.Function):
+    """The same for several layers of equal width; it saves nothing either."""
+
+    @staticmethod
+    def forward(ctx: Any, constant: tuple[Tensor, ...], merged: Tensor, *affines: Tensor) -> tuple[Tensor, ...]:
+        ctx.constant, ctx.dtype, ctx.exact = constant, affines[0].dtype, merged.dtype
+        ctx.set_materialize_grads(False)
+        return merged.to(_wide(ctx.dtype)).flatten(0, 1).unbind()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        pairs = list(zip(gradients[::2], gradients[1::2], strict=True))
+        reached = [any(gradient is not None for gradient in pair) for pair in pairs]
+        if not any(reached):
+            return (None,) * (2 + len(gradients))
+        nothing = torch.zeros_like(next(gradient for gradient in gradients if gradient is not None))
+        known = torch.stack([nothing if gradient is None else gradient for gradient in gradients])
+        total = _with_borrowed(known.view(len(pairs), 2, -1).to(ctx.exact), ctx.constant)
+        found = total.to(ctx.dtype).view(len(gradients), -1).unbind()
+        return None, None, *(value if reached[at // 2] else None for at, value in enumerate(found))
 
 
 class _MergeSaving(torch.autograd.Function):
@@ -238,13 +279,17 @@ def _returned(
         return None, None, *nothing
     weight = torch.zeros_like(cast(Tensor, bias)) if weight is None else weight
     bias = torch.zeros_like(weight) if bias is None else bias
-    gradient = torch.stack((weight, bias)).to(exact)
-    if len(constant) > 1:
-        gradient = add_transposed_product(gradient, Window(*constant))
-    else:
-        with torch.autocast(gradient.device.type, enabled=False):
-            gradient = torch.addmm(gradient, gradient, constant[0])
+    gradient = _with_borrowed(torch.stack((weight, bias)).to(exact), constant)
     return *gradient.to(dtype).unbind(), *nothing
+
+
+def _with_borrowed(gradient: Float[Tensor, "*layers 2 channel"], constant: Sequence[Tensor]) -> Tensor:
+    """g + Cᵀ·g, of C or of the parts of its window."""
+    if len(constant) > 1:
+        return add_transposed_product(gradient, Window(*constant))
+    add = torch.addmm if gradient.ndim == 2 else torch.baddbmm
+    with torch.autocast(gradient.device.type, enabled=False):
+        return add(gradient, gradient, constant[0])
 
 
 def exact(values: Tensor) -> Tensor:

@@ -55,6 +55,15 @@ class _Memory:
     affine: tuple[Tensor, Tensor] | None = None
 
 
+@dataclass
+class _Shared:
+    """The merged affine with a gradient that several layers share, for the next use of the layer."""
+
+    memory: _Memory
+    own: tuple[Tensor, Tensor]
+    affine: tuple[Tensor, Tensor]
+
+
 class ACNorm(nn.Module):
     """Run a norm layer with an affine in which each channel borrows from the source channels that resemble it.
 
@@ -119,6 +128,7 @@ class ACNorm(nn.Module):
         self.partners = partners
         self.enabled = True
         self._memory: _Memory | None = None
+        self._shared: _Shared | None = None
         self.register_buffer("source_weight", weight.detach().clone())
         self.register_buffer("source_bias", bias.detach().clone())
         if partners == PERMUTED:
@@ -200,7 +210,7 @@ class ACNorm(nn.Module):
             self.remember([value.detach().clone() for value in self.affines()], self._parts_now())
         memory, own = cast(_Memory, self._memory), self._affine()
         if torch.is_grad_enabled() and (own["weight"].requires_grad or own["bias"].requires_grad):
-            return self._finish(self._merge(memory.parts))
+            return self._finish(self._taken(memory) or self._merge(memory.parts))
         if memory.affine is None:
             memory.affine = self._merge(memory.parts)
         return self._finish(memory.affine)
@@ -234,6 +244,52 @@ class ACNorm(nn.Module):
         """
         # past nn.Module's own __setattr__, as the look-ups below
         self.__dict__["_memory"] = _Memory(self._options(), tuple(made_from), parts)
+
+    def parts(self) -> tuple[Tensor, ...]:
+        """Return what the layer remembers, as ``merged_apart`` gave it.
+
+        Examples:
+            >>> layer = ACNorm(nn.BatchNorm2d(8))
+            >>> _ = layer.merged_affine()
+            >>> len(layer.parts())
+            2
+        """
+        return cast(_Memory, self._memory).parts
+
+    def can_share(self) -> bool:
+        """Whether its affine learns and nothing hangs on its gradients, so that one step may serve several layers.
+
+        Examples:
+            >>> ACNorm(nn.BatchNorm2d(8)).can_share(), ACNorm(nn.BatchNorm2d(8).requires_grad_(False)).can_share()
+            (True, False)
+        """
+        own = self._affine()
+        return not any(
+            not value.requires_grad or value._backward_hooks or value._post_accumulate_grad_hooks
+            for value in (own["weight"], own["bias"])
+        )
+
+    def share(self, weight: Tensor, bias: Tensor) -> None:
+        """Take the merged affine, with its gradient, for the next use of the layer with the values that it remembers.
+
+        Examples:
+            >>> layer = ACNorm(nn.BatchNorm2d(8))
+            >>> weight, bias = layer.merged_affine()
+            >>> layer.share(weight, bias)
+            >>> layer.merged_affine()[0].equal(weight)
+            True
+        """
+        own, memory = self._affine(), cast(_Memory, self._memory)
+        self.__dict__["_shared"] = _Shared(memory, (own["weight"], own["bias"]), (weight, bias))
+
+    def _taken(self, memory: _Memory) -> tuple[Tensor, Tensor] | None:
+        """What was shared with the layer, once, where it is still of the same values and the same parameters."""
+        shared, own = self._shared, self._affine()
+        if shared is None:
+            return None
+        self.__dict__["_shared"] = None
+        same = shared.memory is memory and shared.own[0] is own["weight"] and shared.own[1] is own["bias"]
+        return shared.affine if same else None
 
     def affines(self) -> tuple[Tensor, ...]:
         """Return what C is made of: γ_t, β_t, γ_s and β_s.
@@ -287,7 +343,7 @@ class ACNorm(nn.Module):
         return (weight, bias) if weight.dtype == dtype else (weight.to(dtype), bias.to(dtype))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_memory": None}
+        return {**self.__dict__, "_memory": None, "_shared": None}
 
     def extra_repr(self) -> str:
         """Show the options."""

@@ -3,19 +3,23 @@
 Layer by layer it takes some sixty small operations, whose start costs more than their work. As its forward begins, the
 network that ``convert`` was given does them once for all its layers of one width whose affine has changed, and the
 layers remember the result with the values that it was made from. Each compares them again before it uses the result,
-so that nothing can be stale, and has a gradient of its own: one shared by several layers would reach parameters that
-a loss does not depend on, whose hooks (those of DistributedDataParallel among them) must not be called.
+so that nothing can be stale.
+
+The step of the gradient is one for all of them as well, where nobody can tell: not where hooks hang on the parameters,
+nor where processes work together. A shared step would call hooks of parameters that a loss does not depend on (those
+of DistributedDataParallel among them), so there each layer has its own.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from acnorm.core.correlation import merged_apart
+from acnorm.core.correlation import merge_together, merged_apart
 from acnorm.core.layer import ACNorm
 from acnorm.core.partners import PAPER
 
@@ -51,21 +55,37 @@ def _compute_together(model: nn.Module, _: Any) -> None:
     # without gradient little changes between forwards, and to look twice at every layer costs more than it saves
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return
+    alone = torch.distributed.is_available() and torch.distributed.is_initialized()
     alike = defaultdict(list)
     for layer in model.modules():
-        if isinstance(layer, ACNorm) and layer.enabled and layer.can_compare() and not layer.remembers():
+        if isinstance(layer, ACNorm) and layer.enabled and layer.partners == PAPER and layer.can_compare():
             weight, _, source_weight, _ = layer.affines()
-            if layer.partners == PAPER:
-                kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
-                alike[kind].append(layer)
-    with torch.no_grad():
-        for (*_, temperature, eps), layers in alike.items():
-            affines = [layer.affines() for layer in layers]
-            target = torch.stack([value for own in affines for value in own[:2]])
-            source = torch.stack([value for own in affines for value in own[2:]])
-            pairs = len(layers), 2, -1
-            parts = merged_apart(target.view(pairs), source.view(pairs), temperature=temperature, eps=eps)
-            targets, sources, of_layers = target.unbind(), source.unbind(), [part.unbind() for part in parts]
-            for at, layer in enumerate(layers):
-                own = slice(2 * at, 2 * at + 2)
-                layer.remember(targets[own] + sources[own], tuple(part[at] for part in of_layers))
+            kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
+            alike[kind, not alone and layer.can_share()].append(layer)
+    for (_, shares), layers in alike.items():
+        parts = _remember(layers)
+        if shares and len(layers) > 1:
+            affines = [value for layer in layers for value in layer.affines()[:2]]
+            merged = merge_together(affines, *parts)
+            for layer, weight, bias in zip(layers, merged[::2], merged[1::2], strict=True):
+                layer.share(weight, bias)
+
+
+@torch.no_grad()
+def _remember(layers: Sequence[ACNorm]) -> list[Tensor]:
+    """Compute what layers of one kind do not remember; return what ``merged_apart`` gives for all, side by side."""
+    changed = [layer for layer in layers if not layer.remembers()]
+    if changed:
+        affines = [layer.affines() for layer in changed]
+        target = torch.stack([value for own in affines for value in own[:2]])
+        source = torch.stack([value for own in affines for value in own[2:]])
+        pairs = len(changed), 2, -1
+        options: dict[str, Any] = {"temperature": changed[0].temperature, "eps": changed[0].affine_eps}
+        parts = merged_apart(target.view(pairs), source.view(pairs), **options)
+        targets, sources, of_layers = target.unbind(), source.unbind(), [part.unbind() for part in parts]
+        for at, layer in enumerate(changed):
+            own = slice(2 * at, 2 * at + 2)
+            layer.remember(targets[own] + sources[own], tuple(part[at] for part in of_layers))
+        if len(changed) == len(layers):
+            return list(parts)
+    return [torch.stack(several) for several in zip(*(layer.parts() for layer in layers), strict=True)]
