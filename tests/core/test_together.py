@@ -243,6 +243,40 @@ def test_hooks_of_parameters_that_a_loss_does_not_reach_are_not_called():
     assert sorted(called) == sorted(2 * [name for name, _ in model.named_parameters() if "layers.3" not in name])
 
 
+def steps_of(model: nn.Module) -> list[object]:
+    """The step of the gradient behind the affine of each layer, as the next forward would take it."""
+    together._compute_together(model, ())
+    return [layer._merged_affine()[0].grad_fn for layer in acnorm_layers(model).values()]
+
+
+def test_a_step_of_the_gradient_is_shared_only_where_nobody_can_tell(monkeypatch: pytest.MonkeyPatch):
+    model = convert(Branches())
+    assert len(set(steps_of(model))) == 1
+    hook = model.layers[1].bias.register_hook(lambda _: None)
+    steps = steps_of(model)
+    assert steps[0] is steps[2] is steps[3] is not steps[1]
+    hook.remove()
+    model.layers[2].weight.requires_grad_(False)
+    steps = steps_of(model)
+    assert steps[0] is steps[1] is steps[3] is not steps[2]
+    model.requires_grad_(True)
+    assert len(set(steps_of(model))) == 1
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    assert len(set(steps_of(model))) == 4
+
+
+def test_what_was_shared_is_used_once_and_not_after_a_hook_or_a_change():
+    model = convert(Branches())
+    together._compute_together(model, ())
+    first, second, third, fourth = model.layers
+    step = first._merged_affine()[0].grad_fn
+    assert first._merged_affine()[0].grad_fn is not step  # as where one layer stands in two places
+    second.weight.register_hook(lambda _: None)
+    third.weight.data.mul_(2)
+    fourth.norm.weight = nn.Parameter(fourth.weight.detach().clone())
+    assert step not in [layer._merged_affine()[0].grad_fn for layer in (second, third, fourth)]
+
+
 @in_both_forms
 def test_no_gradient_comes_of_none():
     class Stop(torch.autograd.Function):

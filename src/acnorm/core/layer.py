@@ -269,18 +269,19 @@ class ACNorm(nn.Module):
             for value in (own["weight"], own["bias"])
         )
 
-    def share(self, weight: Tensor, bias: Tensor) -> None:
+    def share(self, affine: tuple[Tensor, Tensor] | None) -> None:
         """Take the merged affine, with its gradient, for the next use of the layer with the values that it remembers.
 
         Examples:
             >>> layer = ACNorm(nn.BatchNorm2d(8))
             >>> weight, bias = layer.merged_affine()
-            >>> layer.share(weight, bias)
+            >>> layer.share((weight, bias))
             >>> layer.merged_affine()[0].equal(weight)
             True
         """
         own, memory = self._affine(), cast(_Memory, self._memory)
-        self.__dict__["_shared"] = _Shared(memory, (own["weight"], own["bias"]), (weight, bias))
+        shared = None if affine is None else _Shared(memory, (own["weight"], own["bias"]), affine)
+        self.__dict__["_shared"] = shared
 
     def _taken(self, memory: _Memory) -> tuple[Tensor, Tensor] | None:
         """What was shared with the layer, once, where it is still of the same values and the same parameters."""
@@ -289,7 +290,7 @@ class ACNorm(nn.Module):
             return None
         self.__dict__["_shared"] = None
         same = shared.memory is memory and shared.own[0] is own["weight"] and shared.own[1] is own["bias"]
-        return shared.affine if same else None
+        return shared.affine if same and self.can_share() else None
 
     def affines(self) -> tuple[Tensor, ...]:
         """Return what C is made of: γ_t, β_t, γ_s and β_s.

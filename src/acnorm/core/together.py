@@ -59,6 +59,7 @@ def _compute_together(model: nn.Module, _: Any) -> None:
     alike = defaultdict(list)
     for layer in model.modules():
         if isinstance(layer, ACNorm) and layer.enabled and layer.partners == PAPER and layer.can_compare():
+            layer.share(None)  # what a layer did not use in an earlier forward
             weight, _, source_weight, _ = layer.affines()
             kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
             alike[kind, not alone and layer.can_share()].append(layer)
@@ -67,8 +68,8 @@ def _compute_together(model: nn.Module, _: Any) -> None:
         if shares and len(layers) > 1:
             affines = [value for layer in layers for value in layer.affines()[:2]]
             merged = merge_together(affines, *parts)
-            for layer, weight, bias in zip(layers, merged[::2], merged[1::2], strict=True):
-                layer.share(weight, bias)
+            for layer, *affine in zip(layers, merged[::2], merged[1::2], strict=True):
+                layer.share((affine[0], affine[1]))
 
 
 @torch.no_grad()
