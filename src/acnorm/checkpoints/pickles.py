@@ -32,9 +32,9 @@ def code_in_pickle(path: Path) -> tuple[str, ...]:
     Examples:
         >>> import pickle, tempfile
         >>> file = Path(tempfile.mkdtemp()) / "a.pkl"
-        >>> _ = file.write_bytes(pickle.dumps(print))
+        >>> _ = file.write_bytes(pickle.dumps(eval))
         >>> code_in_pickle(file)
-        ('builtins.print',)
+        ('builtins.eval',)
     """
     with path.open("rb") as file:
         data = file.read(_LARGEST)
