@@ -42,9 +42,10 @@ def parc(features: NDArray[Any], labels: NDArray[Any], *, axes: int = AXES) -> f
     reduced = _signed(reduced, cases.features) / reduced.std(axis=0)
     rows = reduced - reduced.mean(axis=1, keepdims=True)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(np.finfo(np.float64).tiny)
-    one, other = np.triu_indices(len(rows), 1)
-    ranks = rankdata((1 - rows @ rows.T)[one, other].round(12))
-    return float(100 * np.corrcoef(ranks, cases.labels[one] != cases.labels[other])[0, 1])
+    pairs = np.tri(len(rows), k=-1, dtype=bool)  # a mask: indices would take longer than what they are for
+    ranks = rankdata((1 - (rows @ rows.T)[pairs]).round(12))
+    apart = (cases.labels[:, None] != cases.labels)[pairs]
+    return float(100 * np.corrcoef(ranks, apart)[0, 1])
 
 
 def _signed(axes: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
