@@ -245,7 +245,7 @@ def test_hooks_of_parameters_that_a_loss_does_not_reach_are_not_called():
 
 def steps_of(model: nn.Module) -> list[object]:
     """The step of the gradient behind the affine of each layer, as the next forward would take it."""
-    together._compute_together(model, ())
+    together._Together()(model, ())
     return [layer._merged_affine()[0].grad_fn for layer in acnorm_layers(model).values()]
 
 
@@ -267,7 +267,7 @@ def test_a_step_of_the_gradient_is_shared_only_where_nobody_can_tell(monkeypatch
 
 def test_what_was_shared_is_used_once_and_not_after_a_hook_or_a_change():
     model = convert(Branches())
-    together._compute_together(model, ())
+    together._Together()(model, ())
     first, second, third, fourth = model.layers
     step = first._merged_affine()[0].grad_fn
     assert first._merged_affine()[0].grad_fn is not step  # as where one layer stands in two places

@@ -6,14 +6,14 @@ Everything is computed in float32 or wider, whatever the dtype of the parameters
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from acnorm.core.partners import PAPER, choose_partners
-from acnorm.core.windowed import Window, add_transposed_product, kept_interval, windowed_product
+from acnorm.core.windowed import Sources, Window, add_transposed_product, kept_interval, sort_sources, windowed_product
 
 EPS = 1e-5
 TEMPERATURE = 1.0
@@ -127,10 +127,37 @@ def recalibrate(
     return merge(weight, bias, *merged_apart(affine.detach(), source, **options))
 
 
+class Source(NamedTuple):
+    """The source's part of C: its ratios, sorted where the product is windowed."""
+
+    ratio: Float[Tensor, "*layers channel"]
+    ordered: Sources | None
+
+
+@torch.no_grad()
+def prepare_source(
+    source: Float[Tensor, "*layers 2 channel"],
+    *,
+    temperature: float = TEMPERATURE,
+    eps: float = EPS,
+    partners: str = PAPER,
+) -> Source:
+    """Return what ``merged_apart`` needs of γ_s and β_s, to be computed once for the steps of a training.
+
+    Examples:
+        >>> prepare_source(torch.tensor([[1.0, 2.0], [0.0, 2.0]]), eps=0.0).ratio.tolist()
+        [0.0, 1.0]
+    """
+    source = exact(source)
+    ratio = affine_ratio(source[..., 0, :], source[..., 1, :], eps=eps)
+    windowed = partners == PAPER and ratio.shape[-1] > DENSE_CHANNELS
+    return Source(ratio, sort_sources(ratio / temperature) if windowed else None)
+
+
 @torch.no_grad()
 def merged_apart(
     affine: Float[Tensor, "*layers 2 channel"],
-    source: Float[Tensor, "*layers 2 channel"],
+    source: Float[Tensor, "*layers 2 channel"] | Source,
     *,
     temperature: float = TEMPERATURE,
     eps: float = EPS,
@@ -141,7 +168,7 @@ def merged_apart(
 
     Args:
         affine: γ_t and β_t.
-        source: γ_s and β_s.
+        source: γ_s and β_s, or what ``prepare_source`` gave for them with the same options.
         temperature: of the softmax in C.
         eps: of the affine ratio.
         partners: as in ``channel_correlation``; other rules than the paper's take the dense matrix at any width.
@@ -157,13 +184,15 @@ def merged_apart(
         [[2.0, 2.0], [0.0, 2.0]]
     """
     with torch.autocast(affine.device.type, enabled=False):
+        if not isinstance(source, Source):
+            source = prepare_source(source, temperature=temperature, eps=eps, partners=partners)
         affine = exact(affine)
-        both = torch.stack((affine, source.to(affine)))
-        ratios = affine_ratio(both[..., 0, :], both[..., 1, :], eps=eps)
-        if partners == PAPER and affine.shape[-1] > DENSE_CHANNELS:
-            product, window = windowed_product(affine, *(ratio / temperature for ratio in ratios.unbind()))
+        ratio = affine_ratio(affine[..., 0, :], affine[..., 1, :], eps=eps)
+        if source.ordered is not None:
+            product, window = windowed_product(affine, ratio / temperature, source.ordered)
             return affine + product, *window
-        correlation = channel_correlation(*ratios.unbind(), temperature=temperature, partners=partners, order=order)
+        options: dict[str, Any] = {"temperature": temperature, "partners": partners, "order": order}
+        correlation = channel_correlation(ratio, source.ratio, **options)
         return affine + affine @ correlation.mT, correlation
 
 

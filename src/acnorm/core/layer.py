@@ -218,6 +218,8 @@ class ACNorm(nn.Module):
     def remembers(self) -> bool:
         """Whether what C is made of holds the same values as when it was computed last, whatever changed them.
 
+        To be asked only where the values can be looked at, see ``can_compare``.
+
         Examples:
             >>> layer = ACNorm(nn.BatchNorm2d(8))
             >>> _ = layer.merged_affine()
@@ -228,7 +230,7 @@ class ACNorm(nn.Module):
             False
         """
         memory = self._memory
-        if memory is None or not self.can_compare() or memory.options != self._options():
+        if memory is None or memory.options != self._options():
             return False
         return all(map(torch.equal, memory.made_from, self.affines()))
 

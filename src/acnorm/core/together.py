@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.correlation import merge_together, merged_apart
+from acnorm.core.correlation import Source, merge_together, merged_apart, prepare_source
 from acnorm.core.layer import ACNorm
 from acnorm.core.partners import PAPER
 
@@ -34,7 +34,7 @@ def work_together(model: nn.Module) -> None:
         torch.Size([2, 4])
     """
     work_alone(model)
-    model.register_forward_pre_hook(_compute_together)
+    model.register_forward_pre_hook(_Together())
 
 
 def work_alone(model: nn.Module) -> None:
@@ -47,46 +47,60 @@ def work_alone(model: nn.Module) -> None:
         >>> len(model._forward_pre_hooks)
         0
     """
-    for key in [key for key, hook in model._forward_pre_hooks.items() if hook is _compute_together]:
+    for key in [key for key, hook in model._forward_pre_hooks.items() if isinstance(hook, _Together)]:
         del model._forward_pre_hooks[key]
 
 
-def _compute_together(model: nn.Module, _: Any) -> None:
-    # without gradient little changes between forwards, and to look twice at every layer costs more than it saves
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-        return
-    alone = torch.distributed.is_available() and torch.distributed.is_initialized()
-    alike = defaultdict(list)
-    for layer in model.modules():
-        if isinstance(layer, ACNorm) and layer.enabled and layer.partners == PAPER and layer.can_compare():
-            layer.share(None)  # what a layer did not use in an earlier forward
-            weight, _, source_weight, _ = layer.affines()
-            kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
-            alike[kind, not alone and layer.can_share()].append(layer)
-    for (_, shares), layers in alike.items():
-        parts = _remember(layers)
-        if shares and len(layers) > 1:
-            affines = [value for layer in layers for value in layer.affines()[:2]]
-            merged = merge_together(affines, *parts)
-            for layer, *affine in zip(layers, merged[::2], merged[1::2], strict=True):
-                layer.share((affine[0], affine[1]))
+class _Together:
+    """The hook, which keeps what follows from the sources alone, by the kind of the layers."""
 
+    def __init__(self) -> None:
+        self._prepared: dict[object, tuple[Tensor, Source]] = {}
 
-@torch.no_grad()
-def _remember(layers: Sequence[ACNorm]) -> list[Tensor]:
-    """Compute what layers of one kind do not remember; return what ``merged_apart`` gives for all, side by side."""
-    changed = [layer for layer in layers if not layer.remembers()]
-    if changed:
-        affines = [layer.affines() for layer in changed]
-        target = torch.stack([value for own in affines for value in own[:2]])
-        source = torch.stack([value for own in affines for value in own[2:]])
-        pairs = len(changed), 2, -1
-        options: dict[str, Any] = {"temperature": changed[0].temperature, "eps": changed[0].affine_eps}
-        parts = merged_apart(target.view(pairs), source.view(pairs), **options)
-        targets, sources, of_layers = target.unbind(), source.unbind(), [part.unbind() for part in parts]
-        for at, layer in enumerate(changed):
-            own = slice(2 * at, 2 * at + 2)
-            layer.remember(targets[own] + sources[own], tuple(part[at] for part in of_layers))
-        if len(changed) == len(layers):
-            return list(parts)
-    return [torch.stack(several) for several in zip(*(layer.parts() for layer in layers), strict=True)]
+    def __reduce__(self) -> tuple[type[_Together], tuple[()]]:
+        return _Together, ()  # copies and files hold nothing that was computed
+
+    def __call__(self, model: nn.Module, _: Any) -> None:
+        # without gradient little changes between forwards, and to look twice at every layer costs more than it saves
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return
+        alone = torch.distributed.is_available() and torch.distributed.is_initialized()
+        alike = defaultdict(list)
+        for layer in model.modules():
+            if isinstance(layer, ACNorm) and layer.enabled and layer.partners == PAPER and layer.can_compare():
+                layer.share(None)  # what a layer did not use in an earlier forward
+                weight, _, source_weight, _ = layer.affines()
+                kind = weight.shape, weight.dtype, source_weight.dtype, layer.temperature, layer.affine_eps
+                alike[kind, not alone and layer.can_share()].append(layer)
+        for (kind, shares), layers in alike.items():
+            parts = self._remember(layers, (kind, shares))
+            if shares and len(layers) > 1:
+                affines = [value for layer in layers for value in layer.affines()[:2]]
+                merged = merge_together(affines, *parts)
+                for layer, *affine in zip(layers, merged[::2], merged[1::2], strict=True):
+                    layer.share((affine[0], affine[1]))
+
+    @torch.no_grad()
+    def _remember(self, layers: Sequence[ACNorm], kind: object) -> list[Tensor]:
+        """Compute what layers of one kind do not remember; return what ``merged_apart`` gives for all, side by side."""
+        changed = [layer for layer in layers if not layer.remembers()]
+        if changed:
+            affines = [layer.affines() for layer in changed]
+            target = torch.stack([value for own in affines for value in own[:2]])
+            source = torch.stack([value for own in affines for value in own[2:]])
+            options: dict[str, Any] = {"temperature": changed[0].temperature, "eps": changed[0].affine_eps}
+            parts = merged_apart(target.view(len(changed), 2, -1), self._prepare(source, kind, options), **options)
+            targets, sources, of_layers = target.unbind(), source.unbind(), [part.unbind() for part in parts]
+            for at, layer in enumerate(changed):
+                own = slice(2 * at, 2 * at + 2)
+                layer.remember(targets[own] + sources[own], tuple(part[at] for part in of_layers))
+            if len(changed) == len(layers):
+                return list(parts)
+        return [torch.stack(several) for several in zip(*(layer.parts() for layer in layers), strict=True)]
+
+    def _prepare(self, source: Tensor, kind: object, options: dict[str, Any]) -> Source:
+        made_from, prepared = self._prepared.get(kind, (None, None))
+        if prepared is None or made_from is None or not torch.equal(made_from, source):
+            prepared = prepare_source(source.view(source.shape[0] // 2, 2, -1), **options)
+            self._prepared[kind] = source, prepared
+        return prepared
