@@ -196,6 +196,7 @@ def main() -> None:
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
         pairs += [("acnorm", "borrowing"), ("acnorm", "dense"), ("acnorm", "top-5")]
         pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow"), ("acnorm-adamw", "vanilla-adamw")]
+        pairs += [("acnorm-adamw", "scaling-adamw"), ("acnorm-adamw", "permuted-adamw")]
         if name == "study":
             text += "\n" + judge_scores(runs, options.out / "study_scores.csv", "acnorm")
         text += "\n" + between(runs, pairs) if name in ("ablation", "other_norms") else ""
