@@ -24,7 +24,8 @@ class Case:
     `label_values` are the numbers that stand for the classes in the mask, where these are not 0, 1, 2, ...
     `box` is the cube of a volume that is the image, where it is not the whole: its centre, x, y, z in RAS, and its
     side, in millimetres. `labels` are the classes that the case shows, none or several of them, where cases may show
-    several; `label` is then the one by which cases are stratified.
+    several; `label` is then the one by which cases are stratified. `phase` is "ED" or "ES", the end of the heart's
+    diastole or systole, where the data say which of them the image is.
 
     Examples:
         >>> Case(id="eye-1", image=Path("eyes/1.png"), label=2).patient is None
@@ -44,6 +45,7 @@ class Case:
     label_values: tuple[int, ...] = ()
     box: tuple[float, float, float, float] | None = None
     labels: tuple[int, ...] | None = None
+    phase: str | None = None
 
     @property
     def shown(self) -> tuple[int, ...]:

@@ -214,17 +214,18 @@ def _lesion_rates(table: pd.DataFrame, name: str, _: Any, groups: Sequence[str],
 def _ejection(
     table: pd.DataFrame, name: str, cases: Sequence[Case], groups: Sequence[str], chance: Any
 ) -> dict[str, Interval]:
-    """Mean absolute error over patients of two frames, of which the first by name is the end of diastole.
+    """Mean absolute error over patients of two frames.
 
-    Patients of another number of frames are undefined.
+    The end of diastole is the frame that the data call so or, where they do not say, the first by name. Patients of
+    another number of frames are undefined.
     """
-    frames: dict[str, list[tuple[str, int]]] = {}
+    frames: dict[str, list[tuple[bool, str, int]]] = {}
     for at, (case, group) in enumerate(zip(cases, groups, strict=True)):
         if case.patient is not None:
-            frames.setdefault(group, []).append((case.id, at))
+            frames.setdefault(group, []).append((case.phase == "ES", case.id, at))
     errors, patients = [], []
     for patient, named in frames.items():
-        rows = [table.iloc[at] for _, at in sorted(named)]
+        rows = [table.iloc[at] for *_, at in sorted(named)]
         true, found = ([float(row[f"{key}_{name}"]) for row in rows] for key in ("volume", "volume_found"))
         beat = len(rows) == 2
         errors.append(ejection_fraction_error((true[0], true[1]), (found[0], found[1])) if beat else UNDEFINED)
