@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from acnorm.data.case import Case, Collection
-from acnorm.data.formats.settle import settle
+from acnorm.data.formats.settle import left_out, settle
 from acnorm.data.problems import Problem, fault
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -106,8 +106,7 @@ def _part(images: Path, labels: Path, ending: str, channels: int, split: str) ->
         else:
             unlabelled.append(name)
     if unlabelled:
-        what = f"{len(unlabelled)} cases have no label (first {unlabelled[0]}) and are left out"
-        problems.append(Problem(str(images), what, "add their labels to test on them", fatal=False))
+        problems.append(left_out(images, unlabelled))
     for path in sorted(labels.glob(f"*{ending}")) if labels.is_dir() else []:
         if path.name.removesuffix(ending) not in files:
             problems.append(Problem(str(path), "a label without image", "add the image, or remove the label"))
