@@ -76,3 +76,15 @@ def test_a_frame_without_its_label_is_named(tmp_path: Path):
     (release(tmp_path) / "training/patient001/patient001_frame12_gt.nii.gz").unlink()
     with pytest.raises(DataError, match=r"patient001_frame12_gt\.nii\.gz: no such file; unpack the release again$"):
         read(tmp_path)
+
+
+def test_a_test_part_without_any_label_is_left_out_with_a_note(tmp_path: Path):
+    release(tmp_path)
+    for mask in (tmp_path / "testing").glob("*/*_gt.nii.gz"):
+        mask.unlink()
+    collection = read_cases(tmp_path)
+    assert {(case.patient, case.split) for case in collection.cases} == {("patient001", None), ("patient002", None)}
+    assert [note.line() for note in collection.notes] == [
+        f"{tmp_path}/testing: 2 cases have no label (first patient101_frame01) and are left out; "
+        "add their labels to test on them"
+    ]

@@ -6,6 +6,7 @@
     testing/patient101/…
 
 Info.cfg tells which frame is the end of diastole (ED) and which of systole (ES): the later one may be either.
+Where no frame of testing has its label, testing is left out with a note.
 The labels are 1 right ventricle, 2 myocardium, 3 left ventricle. Both frames of a patient stay in one split.
 """
 
@@ -16,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from acnorm.data.case import Case, Collection
-from acnorm.data.formats.settle import settle, split_name
+from acnorm.data.formats.settle import left_out, settle, split_name
 from acnorm.data.problems import Problem
 
 _CLASSES = ("background", "RV", "MYO", "LV")
@@ -34,16 +35,22 @@ def read(data: Path) -> Collection:
     """
     cases: list[Case] = []
     problems: list[Problem] = []
-    for split, folder in _patients(data):
+    patients = _patients(data)
+    unlabelled = [folder for split, folder in patients if split == "test"]
+    if any(any(folder.glob("*_gt.nii*")) for folder in unlabelled):
+        unlabelled = []
+    names = [_name(image) for folder in unlabelled for image in _frames(folder)]
+    notes = (left_out(unlabelled[0].parent, names),) if names else ()
+    for split, folder in patients:
+        if folder in unlabelled:
+            continue
         phases = _phases(folder / "Info.cfg")
         if not phases:
             what = "does not tell the frames ED and ES, two numbers"
             problems.append(Problem(str(folder / "Info.cfg"), what, "unpack the release again"))
             continue
-        for image in sorted(folder.glob(f"{folder.name}_frame*.nii*")):
-            name = image.name.partition(".")[0]
-            if name.endswith("_gt"):
-                continue
+        for image in _frames(folder):
+            name = _name(image)
             mask = image.with_name(image.name.replace(name, f"{name}_gt"))
             number = name.rpartition("_frame")[2]
             phase = phases.get(int(number)) if number.isdecimal() else None
@@ -56,7 +63,16 @@ def read(data: Path) -> Collection:
                 problems.append(Problem(str(mask), "no such file", "unpack the release again"))
     if {case.split for case in cases} == {"train"}:
         cases = [replace(case, split=None) for case in cases]
-    return settle(Collection(tuple(cases), _CLASSES, data, "acdc", (), "MRI"), problems)
+    return settle(Collection(tuple(cases), _CLASSES, data, "acdc", notes, "MRI"), problems)
+
+
+def _name(image: Path) -> str:
+    return image.name.partition(".")[0]
+
+
+def _frames(folder: Path) -> list[Path]:
+    images = sorted(folder.glob(f"{folder.name}_frame*.nii*"))
+    return [image for image in images if not _name(image).endswith("_gt")]
 
 
 def _phases(info: Path) -> dict[int, str]:
