@@ -76,5 +76,9 @@ def test_files_of_stare_that_are_still_packed_are_named(tmp_path: Path):
         read_cases(tmp_path)
     assert [problem.line() for problem in refused.value.problems] == [
         f"{tmp_path}/{folder}: 2 files are packed (first {first}); unpack them: gunzip {tmp_path}/{folder}/*.ppm.gz"
-        for folder, first in (("stare-images", "im0001.ppm.gz"), ("labels-ah", "im0001.ah.ppm.gz"))
+        for folder, first in zip(
+            ("stare-images", "labels-ah", "labels-vk"),
+            ("im0001.ppm.gz", "im0001.ah.ppm.gz", "im0001.vk.ppm.gz"),
+            strict=True,
+        )
     ]

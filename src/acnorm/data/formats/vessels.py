@@ -47,7 +47,8 @@ def read_stare(data: Path) -> Collection:
 
     Raises `DataError` with every image whose drawing is not there, and for each folder whose files are still packed.
     """
-    packed = [folder for folder in (data / "stare-images", data / "labels-ah") if any(folder.glob("im*.ppm.gz"))]
+    folders = [data / name for name in ("stare-images", "labels-ah", "labels-vk")]
+    packed = [folder for folder in folders if any(folder.glob("im*.ppm.gz"))]
     if packed:
         raise faults([_unpack(folder) for folder in packed])
 
