@@ -99,6 +99,22 @@ def test_cases_without_a_region_and_statistics_that_differ_are_told(tmp_path: Pa
     assert not any("norm statistics" in line for line in summary.cautions(read_run(tmp_path)))
 
 
+def test_what_means_leave_out_is_told(tmp_path: Path) -> None:
+    run_folders.write_run(tmp_path, cases=20)
+    split = {
+        "cases": 20,
+        "patients": 10,
+        "metrics": {name: {"value": 0.5} for name in ("hd95_LV", "ejection_fraction_error_LV")},
+        "undefined": {"hd95_LV": 2, "ejection_fraction_error_LV": 1, "hd95_RV": 20},
+    }
+    split["metrics"]["hd95_RV"] = {"value": None, "reason": "not defined"}
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split})
+    told = "These test means leave out what they are not defined for, missed regions as well: HD95 LV 2 of 20 cases"
+    assert f"{told}, Ejection-fraction error LV 1 of 10 patients." in summary.cautions(read_run(tmp_path))
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split | {"patients": None}})
+    assert f"{told}, Ejection-fraction error LV 1 of the patients." in summary.cautions(read_run(tmp_path))
+
+
 def test_a_named_task_begins_with_its_own_metrics(tmp_path: Path) -> None:
     run_folders.write_run(tmp_path, cases=20)
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())

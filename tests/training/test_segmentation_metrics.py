@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from sklearn import metrics
 
+from acnorm.training.metrics import Interval
 from acnorm.training.segmentation_metrics import (
     Lesions,
     centreline_dice,
     ejection_fraction,
+    ejection_fraction_error,
     lesions,
     mean_with_interval,
     region_masks,
@@ -166,6 +169,13 @@ def test_the_ejection_fraction_is_a_ratio():
     assert math.isnan(ejection_fraction(0, 0))
 
 
+def test_a_ventricle_that_was_missed_puts_out_nothing():
+    assert ejection_fraction_error((100, 40), (50, 25)) == pytest.approx(0.1)
+    assert ejection_fraction_error((100, 40), (0, 0)) == ejection_fraction_error((100, 40), (0, 20)) == 0.6
+    assert ejection_fraction_error((100, 40), (80, 0)) == pytest.approx(0.4)
+    assert math.isnan(ejection_fraction_error((0, 0), (100, 40)))
+
+
 def test_the_interval_of_a_mean_is_over_patients_and_leaves_undefined_values_out():
     draw = np.random.default_rng(0)
     values = draw.normal(0.8, 0.1, 40)
@@ -175,6 +185,6 @@ def test_the_interval_of_a_mean_is_over_patients_and_leaves_undefined_values_out
     doubled = mean_with_interval(values.repeat(2), [str(at // 2) for at in range(80)], resamples=2000)
     assert doubled.high - doubled.low == pytest.approx(alone.high - alone.low, rel=0.1)
     holed = mean_with_interval(np.append(values, np.nan), [str(at) for at in range(41)], resamples=2000)
-    assert holed == alone
-    assert mean_with_interval(np.array([np.nan]), ["a"]).value is None
+    assert holed == replace(alone, undefined=1)
+    assert mean_with_interval(np.array([np.nan]), ["a"]) == Interval(None, None, None, undefined=1)
     assert mean_with_interval(values, [str(at) for at in range(40)], seed=1) != alone

@@ -94,6 +94,37 @@ def test_the_ejection_fraction_is_that_of_two_frames_of_a_patient():
     assert metric["value"] == pytest.approx(np.mean(errors))
     assert min(errors) <= metric["low"] <= metric["high"] <= max(errors)
     assert found["patients"] == 3
+    assert found["undefined"] == {"ejection_fraction_error_LV": 1}
+
+
+def test_the_end_of_diastole_is_the_frame_that_the_data_call_so():
+    regions = {"LV": (1,)}
+    rows, cases = [], []
+    for frame, phase, sizes in (("frame04", "ES", (20, 30)), ("frame11", "ED", (50, 50))):
+        truth, found = np.zeros((2, 10, 12), int)
+        truth.reshape(-1)[: sizes[0]] = found.reshape(-1)[: sizes[1]] = 1
+        rows.append(case_scores(truth, found, regions))
+        cases.append(Case(f"p90_{frame}", Path(f"p90_{frame}.nii"), 0, patient="p90", phase=phase))
+    metrics = summary_of(pd.DataFrame(rows), cases, regions, {"ejection_fraction": ["LV"]}, resamples=9, seed=0)[
+        "metrics"
+    ]
+    assert metrics["ejection_fraction_error_LV"]["value"] == pytest.approx(0.6 - 0.4)
+
+
+def test_a_heart_that_was_missed_is_counted_and_not_left_out_in_silence():
+    regions = {"LV": (1,)}
+    rows, cases = [], []
+    for patient, factor in (("p1", 1), ("p2", 0)):  # found perfectly, and not at all
+        for frame, size in (("frame01", 50), ("frame12", 20)):
+            truth = np.zeros((10, 12), int)
+            truth.reshape(-1)[:size] = 1
+            rows.append(case_scores(truth, truth * factor, regions))
+            cases.append(Case(f"{patient}_{frame}", Path(f"{patient}_{frame}.nii"), 0, patient=patient))
+    further = measures_by_region("ejection_fraction", regions)
+    found = summary_of(pd.DataFrame(rows), cases, regions, further, resamples=50, seed=0)
+    assert found["metrics"]["ejection_fraction_error_LV"]["value"] == pytest.approx((0 + 0.6) / 2)
+    assert found["metrics"]["hd95_LV"]["value"] == 0
+    assert found["undefined"] == {"hd95_LV": 2}
 
 
 def test_what_cannot_be_measured_is_none_with_the_reason():

@@ -22,9 +22,11 @@ class Case:
     images, and None for a file of its own. `channels` are further files of the same image (nnU-Net's _0001, ...),
     `within` is a map of where labels count (a field of view), and `other` the label map of a second observer.
     `label_values` are the numbers that stand for the classes in the mask, where these are not 0, 1, 2, ...
+    `label_slips` are pairs of a wrong number that the mask is known to hold and the one that it stands for.
     `box` is the cube of a volume that is the image, where it is not the whole: its centre, x, y, z in RAS, and its
     side, in millimetres. `labels` are the classes that the case shows, none or several of them, where cases may show
-    several; `label` is then the one by which cases are stratified.
+    several; `label` is then the one by which cases are stratified. `phase` is "ED" or "ES", the end of the heart's
+    diastole or systole, where the data say which of them the image is.
 
     Examples:
         >>> Case(id="eye-1", image=Path("eyes/1.png"), label=2).patient is None
@@ -44,6 +46,8 @@ class Case:
     label_values: tuple[int, ...] = ()
     box: tuple[float, float, float, float] | None = None
     labels: tuple[int, ...] | None = None
+    phase: str | None = None
+    label_slips: tuple[tuple[int, int], ...] = ()
 
     @property
     def shown(self) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ def fingerprint(cases: Iterable[Case]) -> str:
     whole = hashlib.sha256()
     for case in cases:
         what = (case.id, case.label, case.labels, case.patient, case.image.name, case.index, case.box)
-        whole.update(repr(what).encode())
+        whole.update(repr(what if case.phase is None else (*what, case.phase)).encode())
     files = [
         file for case in cases for file in (case.image, *case.channels, case.mask, case.within) if file is not None
     ]

@@ -98,6 +98,8 @@ def read_labelled(case: Case, classes: int) -> LabelledVolume:
         raise fault(case.where(), "has no label map", "add one, or leave the case out")
     image = read_case_volume(case)
     mask = _labels(case.mask, case.image, image)
+    for wrong, right in case.label_slips:
+        mask = np.where(mask == wrong, right, mask)
     if case.label_values:
         mask = _numbered(mask, case.label_values, case.mask)
     elif classes == 2 and set(np.unique(mask)) <= {0, 255}:

@@ -212,6 +212,7 @@ def _results(raw: Any) -> Results:
             patients=_whole(split.get("patients")),
             metrics={key: _metric(metric) for key, metric in split["metrics"].items()},
             absent={str(name): int(count) for name, count in split.get("absent", {}).items()},
+            undefined={str(name): int(count) for name, count in split.get("undefined", {}).items()},
             observer={
                 key: _metric(metric)
                 for key, metric in (split.get("second_observer") or {"metrics": {}})["metrics"].items()

@@ -37,7 +37,8 @@ class Metric:
 class SplitResult:
     """What was measured on one split.
 
-    Of label maps, `absent` tells in how many cases each class is absent, and `observer` how a second observer agrees.
+    Of label maps, `absent` tells in how many cases each class is absent, `undefined` how many cases (of the ejection
+    fraction: patients) each mean leaves out as it is not defined there, and `observer` how a second observer agrees.
     """
 
     cases: int
@@ -45,6 +46,7 @@ class SplitResult:
     metrics: Mapping[str, Metric]
     absent: Mapping[str, int] = field(default_factory=dict)
     observer: Mapping[str, Metric] = field(default_factory=dict)
+    undefined: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

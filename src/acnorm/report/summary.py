@@ -185,6 +185,7 @@ def _about_results(run: Run) -> list[str]:
                 reason = metric.reason or "no reason was recorded"
                 told.append(f"{metric_name(key)} is undefined on the {SPLIT_NAMES.get(name, name)} split: {reason}.")
         told += _about_absent(name, split)
+        told += _about_undefined(name, split)
     told += _about_statistics(results.gap)
     last = None if run.history is None else int(run.history["epoch"].max())
     if last is not None and last > 1 and results.best_epoch == last:
@@ -199,6 +200,24 @@ def _about_absent(name: str, split: SplitResult) -> list[str]:
         for region, count in split.absent.items()
         if count
     ]
+
+
+def _about_undefined(name: str, split: SplitResult) -> list[str]:
+    parts = [
+        f"{metric_name(key)} {_left_out(key, count, split)}"
+        for key, count in split.undefined.items()
+        if key in split.metrics and split.metrics[key].value is not None
+    ]
+    if not parts:
+        return []
+    where = SPLIT_NAMES.get(name, name)
+    return [f"These {where} means leave out what they are not defined for, missed regions as well: {', '.join(parts)}."]
+
+
+def _left_out(key: str, count: int, split: SplitResult) -> str:
+    if not key.startswith("ejection_fraction_error"):
+        return f"{count} of {split.cases} cases"
+    return f"{count} of {'the' if split.patients is None else split.patients} patients"
 
 
 def _about_statistics(gap: StatisticsGap | None) -> list[str]:

@@ -36,11 +36,15 @@ Measure = Callable[[NDArray[Any], NDArray[np.float64]], dict[str, float]]
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric with its 95 % interval; None where it is not defined."""
+    """A metric with its 95 % interval; None where it is not defined.
+
+    undefined: cases (or patients) that a mean leaves out because it is not defined there.
+    """
 
     value: float | None
     low: float | None
     high: float | None
+    undefined: int = 0
 
     def to_dict(self) -> dict[str, float | None]:
         """Plain values for JSON."""

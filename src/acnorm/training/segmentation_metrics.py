@@ -6,7 +6,7 @@ Overlaps of a region that is empty in both maps count 1, and 0 where it is empty
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -165,10 +165,31 @@ def ejection_fraction(end_diastolic: float, end_systolic: float) -> float:
     return (end_diastolic - end_systolic) / end_diastolic if end_diastolic else UNDEFINED
 
 
+def ejection_fraction_error(truth: tuple[float, float], found: tuple[float, float]) -> float:
+    """Return how far the ejection fraction of the volumes found is from the true one, without sign.
+
+    A ventricle that was missed at the end of diastole counts as one that puts out nothing: its ejection fraction is 0,
+    and the error that of a missed heart. NaN where the true end-diastolic volume is 0.
+
+    Args:
+        truth: end-diastolic and end-systolic volume, in any unit.
+        found: those that were found, in the same unit.
+
+    Examples:
+        >>> ejection_fraction_error((100.0, 40.0), (100.0, 50.0))
+        0.09999999999999998
+        >>> ejection_fraction_error((100.0, 40.0), (0.0, 0.0))
+        0.6
+    """
+    return abs((ejection_fraction(*found) if found[0] else 0.0) - ejection_fraction(*truth))
+
+
 def mean_with_interval(
     values: Float[NDArray[np.float64], " case"], groups: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> Interval:
-    """Return the mean over cases and its 95 % bootstrap interval over groups (patients, or cases); NaN is left out.
+    """Return the mean over cases and its 95 % bootstrap interval over groups (patients, or cases).
+
+    NaN is left out, and how many were is told as ``undefined``.
 
     Args:
         values: one a case.
@@ -178,13 +199,14 @@ def mean_with_interval(
 
     Examples:
         >>> interval = mean_with_interval(np.array([0.8, 0.9, np.nan]), ["a", "b", "c"])
-        >>> round(interval.value, 2), interval.low, interval.high
-        (0.85, 0.8, 0.9)
+        >>> round(interval.value, 2), interval.low, interval.high, interval.undefined
+        (0.85, 0.8, 0.9, 1)
     """
     defined = ~np.isnan(values)
-    return ratio_with_interval(
+    interval = ratio_with_interval(
         np.where(defined, values, 0.0), defined.astype(float), groups, resamples=resamples, seed=seed
     )
+    return replace(interval, undefined=int((~defined).sum()))
 
 
 def ratio_with_interval(

@@ -20,8 +20,9 @@ from acnorm.errors import UserError
 from acnorm.training.config import measures_of
 from acnorm.training.metrics import Interval, area_under_curve
 from acnorm.training.segmentation_metrics import (
+    UNDEFINED,
     centreline_dice,
-    ejection_fraction,
+    ejection_fraction_error,
     lesions,
     mean_with_interval,
     ratio_with_interval,
@@ -151,7 +152,10 @@ def summary_of(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Return what metrics.json holds of a split: cases, patients, means with intervals, and cases without a region.
+    """Return what metrics.json holds of a split: cases, patients, means with intervals, and what these leave out.
+
+    "absent" counts the cases without a region. "undefined" counts, for each mean that leaves some out, the cases in
+    which it is not defined (HD95 of a region that is absent or was missed), or the patients (ejection fraction).
 
     Args:
         table: one row of ``case_scores`` a case.
@@ -166,8 +170,8 @@ def summary_of(
         >>> truth = np.eye(4, dtype=int)
         >>> table = pd.DataFrame([case_scores(truth, truth, {"vessel": (1,)})])
         >>> found = summary_of(table, [Case("a", Path("a.png"), 0)], {"vessel": (1,)}, {}, resamples=9, seed=0)
-        >>> found["metrics"]["dice_vessel"]["value"], found["absent"]
-        (1.0, {'vessel': 0})
+        >>> found["metrics"]["dice_vessel"]["value"], found["absent"], found["undefined"]
+        (1.0, {'vessel': 0}, {})
     """
     known = all(case.patient is not None for case in cases)
     groups = [str(case.patient) if known else case.id for case in cases]
@@ -186,7 +190,9 @@ def summary_of(
         if values["value"] is None:
             values["reason"] = "not defined: there is no case in which it can be measured"
     absent = {name: int((table[f"volume_{name}"] == 0).sum()) for name in regions}
-    return {"cases": len(cases), "patients": len(set(groups)) if known else None, "metrics": metrics, "absent": absent}
+    patients = len(set(groups)) if known else None
+    undefined = {name: interval.undefined for name, interval in intervals.items() if interval.undefined}
+    return {"cases": len(cases), "patients": patients, "metrics": metrics, "absent": absent, "undefined": undefined}
 
 
 def _global_dice(table: pd.DataFrame, name: str, _: Any, groups: Sequence[str], chance: Any) -> dict[str, Interval]:
@@ -208,18 +214,21 @@ def _lesion_rates(table: pd.DataFrame, name: str, _: Any, groups: Sequence[str],
 def _ejection(
     table: pd.DataFrame, name: str, cases: Sequence[Case], groups: Sequence[str], chance: Any
 ) -> dict[str, Interval]:
-    """Mean absolute error over patients of two frames, of which the first by name is the end of diastole."""
-    frames: dict[str, list[tuple[str, int]]] = {}
+    """Mean absolute error over patients of two frames.
+
+    The end of diastole is the frame that the data call so or, where they do not say, the first by name. Patients of
+    another number of frames are undefined.
+    """
+    frames: dict[str, list[tuple[bool, str, int]]] = {}
     for at, (case, group) in enumerate(zip(cases, groups, strict=True)):
         if case.patient is not None:
-            frames.setdefault(group, []).append((case.id, at))
+            frames.setdefault(group, []).append((case.phase == "ES", case.id, at))
     errors, patients = [], []
     for patient, named in frames.items():
-        if len(named) != 2:
-            continue
-        rows = [table.iloc[at] for _, at in sorted(named)]
-        true, found = (ejection_fraction(*(row[f"{key}_{name}"] for row in rows)) for key in ("volume", "volume_found"))
-        errors.append(abs(found - true))
+        rows = [table.iloc[at] for *_, at in sorted(named)]
+        true, found = ([float(row[f"{key}_{name}"]) for row in rows] for key in ("volume", "volume_found"))
+        beat = len(rows) == 2
+        errors.append(ejection_fraction_error((true[0], true[1]), (found[0], found[1])) if beat else UNDEFINED)
         patients.append(patient)
     return {f"ejection_fraction_error_{name}": mean_with_interval(np.array(errors), patients, **chance)}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +46,17 @@ def test_what_lacks_is_named(tmp_path: Path, file: str):
     (release(tmp_path) / file).unlink()
     with pytest.raises(DataError, match=rf"{file}: no such file; unpack the release again$"):
         read(tmp_path)
+
+
+def test_the_test_images_of_todays_release_have_no_vessels_and_are_left_out(tmp_path: Path):
+    release(tmp_path)
+    for folder in ("1st_manual", "2nd_manual"):
+        shutil.rmtree(tmp_path / "test" / folder)
+    collection = read_cases(tmp_path)
+    assert (collection.format, [(case.id, case.split) for case in collection.cases]) == (
+        "drive",
+        [("21_training", None)],
+    )
+    assert [note.line() for note in collection.notes] == [
+        f"{tmp_path}/test: 1 cases have no label (first 01_test) and are left out; add their labels to test on them"
+    ]

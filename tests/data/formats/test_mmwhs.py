@@ -31,6 +31,14 @@ def test_the_challenges_numbers_become_classes(tmp_path: Path, modality: str, na
     np.testing.assert_array_equal(mask, np.arange(32).reshape(4, 4, 2) % 8)
 
 
+def test_421_of_the_mri_release_is_read_as_420(tmp_path: Path):
+    root = release(tmp_path, "mr")
+    labels = np.array((421, *NUMBERS))[np.arange(32).reshape(4, 4, 2) % 9]
+    nifti(root / "mr_train_1002_label.nii.gz", labels)
+    mask = read_labelled(read_cases(root).cases[1], 8).mask
+    np.testing.assert_array_equal(mask == NUMBERS.index(420), (labels == 420) | (labels == 421))
+
+
 def test_another_number_a_missing_label_and_two_modalities_are_told(tmp_path: Path):
     root = release(tmp_path)
     nifti(root / "ct_train_1002_label.nii.gz", np.full((4, 4, 2), 421))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from acnorm.data.formats import read_cases
 from acnorm.data.formats.nnunet import detect, read
@@ -49,6 +50,50 @@ def test_cases_have_their_channels_label_patient_and_split(tmp_path: Path):
     np.testing.assert_array_equal(found.mask, np.arange(60).reshape(4, 5, 3) % 3)
     assert [note.line() for note in collection.notes] == [
         f"{tmp_path}/imagesTs: 1 cases have no label (first heart_4) and are left out; add their labels to test on them"
+    ]
+
+
+def natural(root: Path) -> Path:
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+    about = {
+        "channel_names": {"0": "R", "1": "G", "2": "B"},
+        "labels": {"background": 0, "road": 1},
+        "file_ending": ".png",
+    }
+    (root / "dataset.json").write_text(json.dumps(about))
+    for name in ("img-0", "img-1"):
+        Image.fromarray(np.arange(90, dtype=np.uint8).reshape(6, 5, 3)).save(root / f"imagesTr/{name}_0000.png")
+        Image.fromarray(np.eye(6, 5, dtype=np.uint8)).save(root / f"labelsTr/{name}.png")
+    return root
+
+
+def test_a_natural_image_holds_its_channels_in_one_file(tmp_path: Path):
+    collection = read_cases(natural(tmp_path))
+    assert [(case.id, case.channels) for case in collection.cases] == [("img-0", ()), ("img-1", ())]
+    assert read_labelled(collection.cases[0], 2).image.values.shape == (3, 6, 5)
+
+
+@pytest.mark.parametrize("content", ["grey", "damaged"])
+def test_one_file_of_fewer_channels_is_not_enough(tmp_path: Path, content: str):
+    file = natural(tmp_path) / "imagesTr/img-0_0000.png"
+    if content == "grey":
+        Image.fromarray(np.zeros((6, 5), np.uint8)).save(file)
+    else:
+        file.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"img-0_0001\.png: no such file; add it, or remove the case img-0$"):
+        read(tmp_path)
+
+
+def test_hidden_files_are_no_cases(tmp_path: Path):
+    release(tmp_path)
+    for hidden in ("imagesTr/._heart_2_0000.nii.gz", "labelsTr/._heart_2.nii.gz", "imagesTs/._heart_3_0000.nii.gz"):
+        (tmp_path / hidden).write_bytes(b"\0\5\x16\7")
+    assert [case.id for case in read(tmp_path).cases] == [
+        "heart_2",
+        "patient001_frame01",
+        "patient001_frame12",
+        "heart_3",
     ]
 
 

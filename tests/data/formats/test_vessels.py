@@ -67,3 +67,18 @@ def test_what_lacks_is_named(tmp_path: Path, name: str, file: str):
 def test_the_second_observer_may_lack(tmp_path: Path):
     (release(tmp_path, "stare") / "labels-vk/im0001.vk.ppm").unlink()
     assert [case.other is not None for case in read_cases(tmp_path).cases] == [False, True]
+
+
+def test_files_of_stare_that_are_still_packed_are_named(tmp_path: Path):
+    for file in list(release(tmp_path, "stare").rglob("*.ppm")):
+        file.rename(f"{file}.gz")
+    with pytest.raises(DataError) as refused:
+        read_cases(tmp_path)
+    assert [problem.line() for problem in refused.value.problems] == [
+        f"{tmp_path}/{folder}: 2 files are packed (first {first}); unpack them: gunzip {tmp_path}/{folder}/*.ppm.gz"
+        for folder, first in zip(
+            ("stare-images", "labels-ah", "labels-vk"),
+            ("im0001.ppm.gz", "im0001.ah.ppm.gz", "im0001.vk.ppm.gz"),
+            strict=True,
+        )
+    ]

@@ -5,6 +5,7 @@
 
 Give one of the two folders: a data set has one modality. The label maps hold the challenge's own numbers, from 205
 (myocardium) to 850 (pulmonary artery); they become the classes 1 to 7 in the challenge's order.
+One label map of the MRI release holds 421, which is a slip for 420.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from acnorm.data.formats.settle import settle
 from acnorm.data.problems import Problem
 
 _NUMBERS = {"LV": 500, "RV": 600, "LA": 420, "RA": 550, "MYO": 205, "AA": 820, "PA": 850}
+_SLIPS = {"MRI": ((421, 420),)}
 
 
 def detect(data: Path) -> bool:
@@ -38,8 +40,8 @@ def read(data: Path) -> Collection:
         mask = image.with_name(image.name.replace("_image.", "_label."))
         name = image.name.partition("_image.")[0]
         if mask.is_file():
-            values = (0, *_NUMBERS.values())
-            cases.append(Case(name, image, 0, patient=name, mask=mask, label_values=values))
+            values, slips = (0, *_NUMBERS.values()), _SLIPS.get(_modality(image) or "", ())
+            cases.append(Case(name, image, 0, patient=name, mask=mask, label_values=values, label_slips=slips))
         else:
             problems.append(Problem(str(mask), "no such file", "unpack the release again"))
     classes = ("background", *_NUMBERS)

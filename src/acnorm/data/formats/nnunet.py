@@ -1,5 +1,7 @@
 """nnU-Net's raw layout: dataset.json, imagesTr/CASE_0000.nii.gz (a file a channel), labelsTr/CASE.nii.gz; also …Ts.
 
+A natural image may hold all its channels in one file: CASE_0000.png. Hidden files, such as macOS's, are skipped.
+
 The cases of imagesTr are for training; those of imagesTs that have a label in labelsTs are the test split, and those
 without are left out with a note. Patients are told apart where names end in a frame, as patient001_frame01.
 """
@@ -14,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from acnorm.data.case import Case, Collection
-from acnorm.data.formats.settle import settle
-from acnorm.data.problems import Problem, fault
+from acnorm.data.formats.settle import left_out, settle
+from acnorm.data.images import is_volume, read_file
+from acnorm.data.problems import DataError, Problem, fault
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 _FRAME = re.compile(r"(.+?)_?frame\d+", re.IGNORECASE)
@@ -82,7 +85,7 @@ def patient_of(name: str) -> str | None:
 def _part(images: Path, labels: Path, ending: str, channels: int, split: str) -> tuple[list[Case], list[Problem]]:
     files: dict[str, dict[int, Path]] = defaultdict(dict)
     problems: list[Problem] = []
-    for path in sorted(images.glob(f"*{ending}")) if images.is_dir() else []:
+    for path in _files(images, ending):
         match = _CHANNEL.fullmatch(path.name.removesuffix(ending))
         if match is None:
             problems.append(
@@ -94,24 +97,39 @@ def _part(images: Path, labels: Path, ending: str, channels: int, split: str) ->
     unlabelled = []
     for name, by_channel in files.items():
         mask = labels / f"{name}{ending}"
-        absent = [number for number in range(channels) if number not in by_channel]
+        own = 1 if by_channel.keys() == {0} and channels > 1 and _in_one_file(by_channel[0], channels) else channels
+        absent = [number for number in range(own) if number not in by_channel]
         if absent:
             missing = images / f"{name}_{absent[0]:04}{ending}"
             problems.append(Problem(str(missing), "no such file", f"add it, or remove the case {name}"))
         elif mask.is_file():
-            first, *others = (by_channel[number] for number in range(channels))
+            first, *others = (by_channel[number] for number in range(own))
             cases.append(Case(name, first, 0, patient=patient_of(name), split=split, mask=mask, channels=tuple(others)))
         elif split == "train":
             problems.append(Problem(str(mask), "no such file", f"add the label, or remove the case {name}"))
         else:
             unlabelled.append(name)
     if unlabelled:
-        what = f"{len(unlabelled)} cases have no label (first {unlabelled[0]}) and are left out"
-        problems.append(Problem(str(images), what, "add their labels to test on them", fatal=False))
-    for path in sorted(labels.glob(f"*{ending}")) if labels.is_dir() else []:
+        problems.append(left_out(images, unlabelled))
+    for path in _files(labels, ending):
         if path.name.removesuffix(ending) not in files:
             problems.append(Problem(str(path), "a label without image", "add the image, or remove the label"))
     return cases, problems
+
+
+def _files(folder: Path, ending: str) -> list[Path]:
+    found = folder.glob(f"*{ending}") if folder.is_dir() else ()
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _in_one_file(path: Path, channels: int) -> bool:
+    """Whether a 2D image holds all channels; what cannot be read does not."""
+    if is_volume(path):
+        return False
+    try:
+        return len(read_file(path)) == channels
+    except DataError:
+        return False
 
 
 def read_about(path: Path) -> dict[str, Any]:

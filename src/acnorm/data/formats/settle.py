@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from acnorm.data.case import Case, Collection, duplicate_ids
 from acnorm.data.problems import Problem, faults
@@ -58,7 +59,6 @@ def in_strata(cases: Sequence[Case], classes: int) -> tuple[Case, ...]:
     """Cases of several labels each, with the rarest of them as that by which they are stratified, or `classes` of none.
 
     Examples:
-        >>> from pathlib import Path
         >>> shown = [(0,), (0, 1), ()]
         >>> cases = [Case(str(at), Path("lungs.npz"), 0, labels=labels) for at, labels in enumerate(shown)]
         >>> [case.label for case in in_strata(cases, classes=2)]
@@ -69,6 +69,17 @@ def in_strata(cases: Sequence[Case], classes: int) -> tuple[Case, ...]:
         replace(case, label=min(case.shown, key=lambda label: (counts[label], label), default=classes))
         for case in cases
     )
+
+
+def left_out(folder: Path, names: Sequence[str]) -> Problem:
+    """The note on test cases that have no label.
+
+    Examples:
+        >>> left_out(Path("imagesTs"), ["heart_3", "heart_4"]).line()
+        'imagesTs: 2 cases have no label (first heart_3) and are left out; add their labels to test on them'
+    """
+    what = f"{len(names)} cases have no label (first {names[0]}) and are left out"
+    return Problem(str(folder), what, "add their labels to test on them", fatal=False)
 
 
 def settle(collection: Collection, problems: Sequence[Problem] = ()) -> Collection:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.settle import settle
-from acnorm.data.problems import Problem
+from acnorm.data.problems import Problem, faults
 
 
 def detect_chase(data: Path) -> bool:
@@ -45,14 +45,24 @@ def detect_stare(data: Path) -> bool:
 def read_stare(data: Path) -> Collection:
     """Read STARE; Adam Hoover's drawings are the labels, Valentina Kouznetsova's are kept beside.
 
-    Raises `DataError` with every image whose drawing is not there.
+    Raises `DataError` with every image whose drawing is not there, and for each folder whose files are still packed.
     """
+    folders = [data / name for name in ("stare-images", "labels-ah", "labels-vk")]
+    packed = [folder for folder in folders if any(folder.glob("im*.ppm.gz"))]
+    if packed:
+        raise faults([_unpack(folder) for folder in packed])
 
     def case(image: Path) -> Case:
         mask, other = (data / f"labels-{who}" / f"{image.stem}.{who}.ppm" for who in ("ah", "vk"))
         return Case(image.stem, image, 0, mask=mask, other=other)
 
     return _read(data, "stare", (data / "stare-images").glob("im*.ppm"), case)
+
+
+def _unpack(folder: Path) -> Problem:
+    files = sorted(folder.glob("im*.ppm.gz"))
+    what = f"{len(files)} files are packed (first {files[0].name})"
+    return Problem(str(folder), what, f"unpack them: gunzip {folder}/*.ppm.gz")
 
 
 def detect_hrf(data: Path) -> bool:
