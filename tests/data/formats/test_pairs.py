@@ -9,6 +9,7 @@ from PIL import Image
 from acnorm.data.formats import read_cases
 from acnorm.data.formats.pairs import detect, read
 from acnorm.data.problems import DataError
+from acnorm.data.splits import split_cases
 from acnorm.data.volumes import read_labelled
 from volume_files import nifti
 
@@ -42,6 +43,18 @@ def test_folders_of_splits_are_kept(tmp_path: Path):
         ("test/eye", "test"), ("train/eye", "train"), ("validation/eye", "val"),
     ]  # fmt: skip
     assert collection.classes == ("background", "foreground")
+
+
+def test_frames_of_a_patient_stay_in_one_split(tmp_path: Path):
+    for patient in range(8):
+        for frame in (1, 2):
+            pair(tmp_path, f"patient{patient:03}_frame{frame:02}")
+    collection = read(tmp_path)
+    assert collection.patients_known
+    splits = split_cases(collection)
+    patients = [{case.patient for case in cases} for cases in splits.by_name().values()]
+    assert [len(found) for found in patients] == [4, 2, 2]
+    assert len(set.union(*patients)) == 8
 
 
 def test_label_maps_of_0_and_255_have_two_classes(tmp_path: Path):

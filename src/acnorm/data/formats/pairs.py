@@ -1,6 +1,7 @@
 """A folder `images` beside a folder `masks` or `labels`, files of equal names; also inside `train`, `val` and `test`.
 
-Classes are the numbers that occur in the label maps; 0 and 255 alone are background and foreground.
+Classes are the numbers that occur in the label maps; 0 and 255 alone are background and foreground. Patients are told
+apart where names end in a frame, as patient001_frame01.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from acnorm.data.case import Case, Collection
+from acnorm.data.formats.nnunet import patient_of
 from acnorm.data.formats.settle import settle, split_name
 from acnorm.data.problems import DataError, Problem, fault
 from acnorm.data.volumes import read_labels
@@ -43,7 +45,7 @@ def read(data: Path) -> Collection:
             problems.append(Problem(str(masks[name]), "a label without image", "add the image, or remove the label"))
         for name in sorted(images.keys() & masks.keys()):
             identifier = name if split is None else f"{root.name}/{name}"
-            cases.append(Case(identifier, images[name], 0, split=split, mask=masks[name]))
+            cases.append(Case(identifier, images[name], 0, patient=patient_of(name), split=split, mask=masks[name]))
     problems.sort(key=lambda problem: problem.file)
     classes, wrong = _classes(cases)
     return settle(Collection(tuple(cases), classes, data, "pairs"), problems + wrong)
