@@ -111,7 +111,7 @@ def check(data: Path | str, format: str | None = None, *, progress: Progress = i
         collection = read_cases(data, format)
     except DataError as error:
         found += error.problems
-        if error.sound is None:
+        if error.sound is None or not error.sound.cases:
             return _report(Collection((), (), Path(data), format or "unknown"), [], found)
         collection = error.sound
     seen: list[_Seen] = []
