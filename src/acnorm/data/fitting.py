@@ -52,7 +52,7 @@ def odd_ones(outlines: Sequence[Outline]) -> dict[str, Problem]:
         >>> [problem.line() for problem in odd_ones(kinds).values()]
         ['1.png: has 3 channels, most have 1; convert it, or keep it in a data set of its own']
     """
-    axes, channels = _usual(each.axes for each in outlines), {}
+    axes, channels = _usual(each.axes for each in outlines) if outlines else 0, {}
     for count in {each.axes for each in outlines}:
         channels[count] = _usual(each.channels for each in outlines if each.axes == count)
     found = {}
