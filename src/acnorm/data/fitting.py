@@ -1,10 +1,10 @@
-"""Cases with label maps that do not fit the others: of other axes or channels, or in two splits at once."""
+"""Cases that do not fit the others: of other axes or channels, or in two splits at once."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from acnorm.data.case import SPLITS, Case, Collection
@@ -108,7 +108,27 @@ def only_fitting(collection: Collection, *, skip_bad: bool) -> Collection:
         True
     """
     outlines = [outline(case) for case in collection.cases]
-    problems = shared(outlines) | odd_ones(outlines)
+    return _without(collection, shared(outlines) | odd_ones(outlines), skip_bad=skip_bad)
+
+
+def of_equal_axes(collection: Collection, *, skip_bad: bool) -> Collection:
+    """Return the collection where its files are images or volumes alone; otherwise as ``only_fitting``, by their names.
+
+    Raises `DataError`, naming the file, where some are the others and none may be left out.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> cases = tuple(Case(name, Path(name), 0) for name in ("a.nii", "b.nii", "c.png"))
+        >>> lungs = of_equal_axes(Collection(cases, ("0", "1"), Path("lungs"), "table"), skip_bad=True)
+        >>> [case.id for case in lungs.cases]
+        ['a.nii', 'b.nii']
+    """
+    files = [case for case in collection.cases if case.index is None and case.box is None]
+    outlines = [Outline(case, 3 if is_volume(case.image) else 2, 1) for case in files]
+    return _without(collection, odd_ones(outlines), skip_bad=skip_bad)
+
+
+def _without(collection: Collection, problems: Mapping[str, Problem], *, skip_bad: bool) -> Collection:
     if problems and not skip_bad:
         raise faults([replace(each, remedy=f"{each.remedy}, or give --skip-bad") for each in problems.values()])
     return without(collection, problems)
