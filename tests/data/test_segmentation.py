@@ -192,3 +192,11 @@ def test_a_preprocessing_is_the_same_after_json(tmp_path: Path):
     assert IntensityPreprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
     old = {key: value for key, value in made.to_dict().items() if key not in ("spacing", "flips")}
     assert IntensityPreprocessing.from_dict(old).spacing is None
+
+
+def test_what_has_no_effect_on_images_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    load_segmentation(photographs(tmp_path), patch_size=4, slices=True, spacing="median")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "--slices has no effect on 2D images",
+        "--spacing median has no effect on 2D images",
+    ]

@@ -239,6 +239,11 @@ def load_segmentation(
     learnt = _learn(splits.train, classes)
     untrained = learnt.untrained(collection, skip_bad=skip_bad)
     axes = learnt.axes
+    if axes == 2:
+        for flag in [
+            name for name, given in (("--slices", slices), ("--spacing median", spacing == "median")) if given
+        ]:
+            logger.warning("%s has no effect on 2D images", flag)
     sides = 2 if slices else axes
     preprocessing = replace(
         learnt.preprocessing(collection.modality, window),

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 from jaxtyping import Float, Int
 from nibabel import orientations
+from nibabel.imageglobals import LoggingOutputSuppressor
 from numpy.typing import NDArray
 
 from acnorm.data.atomic import replacing
@@ -22,7 +23,8 @@ def read_nifti(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[N
     """
     source = _load(path)
     try:
-        image = nibabel.as_closest_canonical(source)
+        with LoggingOutputSuppressor():
+            image = nibabel.as_closest_canonical(source)
         values = np.asarray(image.dataobj, dtype=np.float32)
     except (EOFError, OSError, zlib.error, ValueError) as error:
         raise fault(path, f"is cut short or damaged ({_told(error)})", "copy or export it again") from None
@@ -45,7 +47,8 @@ def write_nifti(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) ->
 
 def _load(path: Path) -> nibabel.Nifti1Image:
     try:
-        image = nibabel.load(path)
+        with LoggingOutputSuppressor():  # of a header that nibabel mends
+            image = nibabel.load(path)
     except FileNotFoundError:
         raise fault(path, "no such file", "check the path") from None
     except Exception as error:
