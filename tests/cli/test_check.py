@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from acnorm.cli.check import main
+from acnorm.data.formats import FORMATS
 
 
 def eyes(path: Path, **changes: object) -> Path:
@@ -102,3 +103,15 @@ def test_no_more_is_printed_than_can_be_read(tmp_path: Path, capsys: pytest.Capt
     assert len([line for line in lines if "the same pixels as" in line]) == 20
     assert main([str(path), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["problems"]) == 30
+
+
+def test_the_help_names_no_few_of_the_formats(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--format NAME of the data; found if left out (a name that is none lists all)" in told
+
+
+def test_a_format_that_is_none_lists_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([str(tmp_path), "--format", "none"]) == 2
+    assert f"unknown format 'none'; allowed are {', '.join(FORMATS)}" in capsys.readouterr().out

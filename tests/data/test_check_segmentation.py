@@ -169,6 +169,24 @@ def test_images_among_volumes_are_fatal_and_grey_among_colour_is_told(tmp_path: 
     assert "images differ in channels: 3 of 1, 1 of 3" in check(tmp_path).notes
 
 
+def test_colour_among_greys_and_colours_of_printing_are_named(tmp_path: Path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        for at in range(3):
+            values = image(at, (6, 5)) if folder == "images" else mask((6, 5), 1)
+            PIL.Image.fromarray(values.astype(np.uint8)).save(tmp_path / folder / f"{at}.png")
+    photograph = PIL.Image.fromarray(np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8))
+    photograph.save(tmp_path / "images/1.png")
+    odd = f"{tmp_path}/images/1.png: has 3 channels, most have 1; convert it, or keep it in a data set of its own"
+    assert check(tmp_path).lines() == [odd]
+    (tmp_path / "images/2.png").unlink()
+    photograph.convert("CMYK").save(tmp_path / "images/2.jpg")
+    (printed,) = [problem for problem in check(tmp_path).problems if not problem.fatal]
+    assert printed.line() == (
+        f"{tmp_path}/images/2.jpg: is CMYK, made for printing, and read as RGB; look whether the colours are right"
+    )
+
+
 def test_names_with_blanks_and_letters_of_all_kinds(tmp_path: Path):
     data = livers(tmp_path / "Leber – 肝 x")
     for old, new in ((A, "Ä b_0000.nii.gz"), (LABEL, "Ä b.nii.gz")):

@@ -14,7 +14,9 @@ import torch
 from acnorm.data.augment import standard
 from acnorm.data.case import SPLITS
 from acnorm.data.loading import PreparedData, load_data
+from acnorm.data.problems import DataError
 from acnorm.errors import UserError
+from volume_files import nifti
 
 SIZE = 8
 COUNTS = {"train": 12, "val": 4, "test": 6}
@@ -235,3 +237,24 @@ def test_label_maps_are_refused(tmp_path: Path):
         PIL.Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) % 2).save(tmp_path / folder / "a.png")
     with pytest.raises(UserError, match=r"holds label maps; give images with classes\.$"):
         load_data(tmp_path)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_an_image_among_volumes_is_named_or_left_out(tmp_path: Path, split: str):
+    rows = ["image,label,split"]
+    for number in range(12):
+        name = f"{number}.png" if number == 3 * SPLITS.index(split) else f"{number}.nii.gz"
+        if name.endswith(".png"):
+            PIL.Image.new("L", (6, 6)).save(tmp_path / name)
+        else:
+            nifti(tmp_path / name, np.random.default_rng(number).integers(0, 500, (6, 6, 6)))
+        rows.append(f"{name},{number % 2},{SPLITS[min(2, number // 3)]}")
+    (tmp_path / "lungs.csv").write_text("\n".join(rows))
+    odd = tmp_path / f"{3 * SPLITS.index(split)}.png"
+    told = f"{odd}: has 2 axes, most have 3; keep images and volumes in data sets of their own"
+    with pytest.raises(DataError) as caught:
+        load_data(tmp_path / "lungs.csv")
+    assert str(caught.value) == f"{told}, or give --skip-bad"
+    data = load_data(tmp_path / "lungs.csv", skip_bad=True)
+    assert odd.name not in [case.id for case in data.collection.cases]
+    assert data.warnings == (told.replace("has 2", "left out: has 2"),)

@@ -131,15 +131,17 @@ def test_training_cases_that_differ_are_refused(tmp_path: Path):
     for path in (tmp_path / "images").iterdir():
         if int(path.stem) % 2:
             Image.open(path).convert("L").save(path)
-    with pytest.raises(UserError, match=r"differ in channels \(1 and 3\) or axes \(2\); see acnorm check\.$"):
+    with pytest.raises(UserError, match=r"/1\.png: has 1 channel, most have 3; .* \(and 4 more: run `acnorm check`"):
         load_segmentation(tmp_path, patch_size=4, slices=True)
 
 
 def test_volumes_without_a_labelled_voxel_are_refused(tmp_path: Path):
     for path in (volumes(tmp_path) / "labelsTr").iterdir():
         nifti(path, np.zeros((10, 9, 8)))
-    with pytest.raises(UserError, match=r"^no training case has a labelled voxel; see acnorm check\.$"):
+    with pytest.raises(UserError, match=r": no training case of the class 'liver'; "):
         load_segmentation(tmp_path, patch_size=4, slices=True)
+    with pytest.raises(UserError, match=r"^no training case has a labelled voxel; see acnorm check\.$"):
+        load_segmentation(tmp_path, patch_size=4, slices=True, skip_bad=True)
 
 
 def test_volumes_are_resampled_for_the_network_and_measured_as_they_are(tmp_path: Path):
@@ -190,3 +192,11 @@ def test_a_preprocessing_is_the_same_after_json(tmp_path: Path):
     assert IntensityPreprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
     old = {key: value for key, value in made.to_dict().items() if key not in ("spacing", "flips")}
     assert IntensityPreprocessing.from_dict(old).spacing is None
+
+
+def test_what_has_no_effect_on_images_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    load_segmentation(photographs(tmp_path), patch_size=4, slices=True, spacing="median")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "--slices has no effect on 2D images",
+        "--spacing median has no effect on 2D images",
+    ]

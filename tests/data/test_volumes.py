@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import locale
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -295,3 +296,23 @@ def test_masks_are_written_as_their_images_are(tmp_path: Path, like: str, out: s
     with pytest.raises(DataError, match=message):
         write_mask(np.zeros(SHAPE, np.uint8), tmp_path / like, tmp_path / out)
     assert not (tmp_path / out).exists()
+
+
+def test_the_libraries_add_no_lines_of_their_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    (tmp_path / "series").mkdir()
+    with pytest.raises(DataError, match=r"holds no DICOM series"):
+        read_volume(tmp_path / "series")
+    assert capfd.readouterr() == ("", "")
+    file = tmp_path / "flat.nii"
+    image = nibabel.Nifti1Image(np.ones((4, 4, 4), np.int16), None)
+    image.header["pixdim"][1:4] = 0
+    image.to_filename(file)
+    told: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = told.append  # type: ignore[method-assign]
+    nibabel.imageglobals.logger.addHandler(handler)
+    try:
+        assert read_volume(file).spacing == (1.0, 1.0, 1.0)
+    finally:
+        nibabel.imageglobals.logger.removeHandler(handler)
+    assert told == []

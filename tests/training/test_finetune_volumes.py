@@ -128,9 +128,7 @@ def test_images_beside_volumes_are_refused(home: Path, tmp_path: Path):
         rows.append(f"{at}.png,{at % 2}")
     nifti(tmp_path / "v.nii", volume(1))
     (tmp_path / "table.csv").write_text("\n".join([*rows, "v.nii,0"]) + "\n")
-    with pytest.raises(
-        UserError, match=r"table\.csv: holds images beside volumes; keep them in data sets of their own"
-    ):
+    with pytest.raises(UserError, match=r"v\.nii: has 3 axes, most have 2; keep images and volumes in data sets of"):
         load_data(tmp_path / "table.csv", image_size=8)
     assert any("has 3 axes, most have 2" in line for line in check(tmp_path / "table.csv").lines())
 

@@ -49,7 +49,9 @@ def _parser() -> Parser:
         "Exit code 2 where something must be mended before training.",
     )
     parser.add_argument("data", metavar="DATA", help="an .npz archive, a table, or a folder")
-    parser.add_argument("--format", metavar="NAME", help="medmnist, table, idrid or folder; found if left out")
+    parser.add_argument(
+        "--format", metavar="NAME", help="of the data; found if left out (a name that is none lists all)"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
 

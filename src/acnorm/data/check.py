@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acnorm.data.case import Case, Collection, duplicate_ids, named, patients_across_splits
+from acnorm.data.decoders.pillow import is_cmyk
+from acnorm.data.fitting import Outline, odd_ones
 from acnorm.data.formats import read_cases
 from acnorm.data.images import read_image
 from acnorm.data.problems import DataError, Problem
@@ -91,10 +93,11 @@ def check(data: Path | str, format: str | None = None, *, progress: Progress = i
     """Read every case of a data set and report what it holds and all that is wrong with it.
 
     Fatal: what the reader of the format refuses, unreadable images, the same pixels or the same patient in two
-    splits, ids that occur twice, a class without training case; of segmentation, label maps that do not fit their
-    images or hold other labels, label maps that are all empty, and 2D images among volumes. Warnings: the same pixels
-    twice in a split, images of one colour, a class missing from another split, empty label maps, volumes of one slice,
-    files ignored. `progress` wraps the loop over the cases. Raises nothing for bad data: the report is for that.
+    splits, ids that occur twice, a class without training case, 2D images among volumes; of segmentation, label maps
+    that do not fit their images or hold other labels, label maps that are all empty, and colour among greys. Warnings:
+    the same pixels twice in a split, images of one colour or in colours of printing, a class missing from another
+    split, empty label maps, volumes of one slice, files ignored. `progress` wraps the loop over the cases. Raises
+    nothing for bad data: the report is for that.
 
     Examples:
         >>> import tempfile, numpy as np
@@ -111,7 +114,7 @@ def check(data: Path | str, format: str | None = None, *, progress: Progress = i
         collection = read_cases(data, format)
     except DataError as error:
         found += error.problems
-        if error.sound is None:
+        if error.sound is None or not error.sound.cases:
             return _report(Collection((), (), Path(data), format or "unknown"), [], found)
         collection = error.sound
     seen: list[_Seen] = []
@@ -122,7 +125,8 @@ def check(data: Path | str, format: str | None = None, *, progress: Progress = i
             found += error.problems
     counts = _counts(collection, seen)
     found += _ids(collection, found) + _patients(collection) + _empty_classes(collection, counts)
-    found += _duplicates(seen, collection) + _constants(seen) + _volumes(seen, collection) + list(collection.notes)
+    found += _duplicates(seen, collection) + _constants(seen) + _volumes(seen, collection) + _inks(seen)
+    found += collection.notes
     return _report(collection, seen, found)
 
 
@@ -270,18 +274,23 @@ def _volumes(seen: list[_Seen], collection: Collection) -> list[Problem]:
             for image in labelled
             if image.labels == (0,)
         ]
-    axes = Counter(image.axes for image in seen)
-    if len(axes) > 1:
-        usual = axes.most_common(1)[0][0]
-        remedy = "keep images and volumes in data sets of their own"
-        what = f"has {5 - usual} axes, most have {usual}"
-        problems += [Problem(image.case.where(), what, remedy) for image in seen if image.axes != usual]
+    told = labelled == seen  # colour among greys is brought to as many channels where whole images have classes
+    problems += odd_ones([Outline(image.case, image.axes, image.channels if told else 1) for image in seen]).values()
     problems += [
         Problem(image.case.where(), "the volume has one slice", "look whether that is right", fatal=False)
         for image in seen
         if image.axes == 3 and "1" in image.size.split("×")
     ]
     return problems
+
+
+def _inks(seen: list[_Seen]) -> list[Problem]:
+    what, remedy = "is CMYK, made for printing, and read as RGB", "look whether the colours are right"
+    return [
+        Problem(image.case.where(), what, remedy, fatal=False)
+        for image in seen
+        if image.case.index is None and is_cmyk(image.case.image)
+    ]
 
 
 def _constants(seen: list[_Seen]) -> list[Problem]:

@@ -37,9 +37,26 @@ def fingerprint(cases: Iterable[Case]) -> str:
         file for case in cases for file in (case.image, *case.channels, case.mask, case.within) if file is not None
     ]
     for file in dict.fromkeys(files):
-        for part in sorted(file.iterdir()) if file.is_dir() else (file, *_voxels_of(file)):
-            whole.update(_of_file(part))
+        for content in _contents(file):
+            whole.update(content)
     return whole.hexdigest()
+
+
+def content_of(file: Path) -> bytes:
+    """The SHA-256 of a file, with its voxels where they lie beside it, or of the files of a folder.
+
+    Examples:
+        >>> import tempfile
+        >>> eye = Path(tempfile.mkdtemp()) / "eye.png"
+        >>> _ = eye.write_bytes(b"pixels")
+        >>> content_of(eye) == content_of(eye.parent)
+        True
+    """
+    return hashlib.sha256(b"".join(_contents(file))).digest()
+
+
+def _contents(file: Path) -> list[bytes]:
+    return [_of_file(part) for part in (sorted(file.iterdir()) if file.is_dir() else (file, *_voxels_of(file)))]
 
 
 def _voxels_of(file: Path) -> list[Path]:

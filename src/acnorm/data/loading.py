@@ -14,6 +14,7 @@ import numpy as np
 from acnorm.data.augment import Augmentation, nothing
 from acnorm.data.case import Case, Collection, named
 from acnorm.data.dataset import CaseDataset
+from acnorm.data.fitting import of_equal_axes
 from acnorm.data.formats import read_cases
 from acnorm.data.images import is_volume, read_image
 from acnorm.data.preprocessing import Preprocessing, changes_of, statistics
@@ -93,6 +94,7 @@ def load_data(
         raise UserError(f"{data}: holds label maps; give images with classes.")
     if skip_bad:
         collection = without_broken(collection, read_image)
+    collection = of_equal_axes(collection, skip_bad=skip_bad)
     splits = split_cases(collection, seed=seed, file=splits_file)
     scan = _scan(splits)
     of_volumes = _of_volumes(scan, splits, data, window, slices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from torch.utils.data import Dataset
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.dataset import CACHE_BYTES, Key
+from acnorm.data.fitting import only_fitting
 from acnorm.data.formats import read_cases
 from acnorm.data.patches import (
     FOREGROUND_SHARE,
@@ -27,6 +29,7 @@ from acnorm.data.patches import (
     PatchAugmentation,
     PatchDataset,
 )
+from acnorm.data.problems import Problem, faults
 from acnorm.data.skipping import read_sound, without_broken
 from acnorm.data.splits import Splits, split_cases
 from acnorm.data.volumes import Volume, read_labelled
@@ -211,11 +214,13 @@ def load_segmentation(
         augment: how far training patches are moved.
         seed: of the splits, the patches and the augmentation.
         memory: bytes of prepared cases kept in memory, half of it for training.
-        skip_bad: leave out cases that cannot be read, with a warning each, in the place of refusing the data.
+        skip_bad: leave out cases that cannot be read or do not fit the others, with a warning each, and go on without a
+            class, in the place of refusing the data.
 
     Raises:
-        UserError: the data cannot be read or split, hold no label maps, training cases differ in channels or axes, or
-            a spacing or window does not fit them.
+        UserError: the data cannot be read or split, hold no label maps, cases differ in channels or axes or have the
+            same image in two splits that the data give, no training case has a class, or a spacing or window does not
+            fit them.
 
     Examples:
         >>> load_segmentation("nowhere")
@@ -229,9 +234,16 @@ def load_segmentation(
     classes = len(collection.classes)
     if skip_bad:
         collection = without_broken(collection, lambda case: read_labelled(case, classes))
+    collection = only_fitting(collection, skip_bad=skip_bad)
     splits = split_cases(collection, seed=seed, file=splits_file)
     learnt = _learn(splits.train, classes)
+    untrained = learnt.untrained(collection, skip_bad=skip_bad)
     axes = learnt.axes
+    if axes == 2:
+        for flag in [
+            name for name, given in (("--slices", slices), ("--spacing median", spacing == "median")) if given
+        ]:
+            logger.warning("%s has no effect on 2D images", flag)
     sides = 2 if slices else axes
     preprocessing = replace(
         learnt.preprocessing(collection.modality, window),
@@ -241,7 +253,7 @@ def load_segmentation(
     )
     patches = partial(_prepared, classes=classes, preprocessing=preprocessing, whole=False)
     whole = partial(_prepared, classes=classes, preprocessing=preprocessing, whole=True)
-    warnings = tuple(problem.line() for problem in collection.notes)
+    warnings = tuple(problem.line() for problem in (*collection.notes, *untrained))
     for warning in warnings:
         logger.warning("%s", warning)
     return PreparedSegmentation(
@@ -277,13 +289,28 @@ def _prepared(case: Case, *, classes: int, preprocessing: IntensityPreprocessing
 
 @dataclass(frozen=True)
 class _Learnt:
-    """What the training cases tell: their channels and axes, moments by case, labelled voxels, and spacings."""
+    """What the training cases tell: channels, axes, moments by case, labelled voxels, spacings, and who has a label."""
 
     channels: int
     axes: int
     moments: NDArray[np.float64]
     voxels: NDArray[np.float32]
     spacings: tuple[tuple[float, ...], ...]
+    labels: Mapping[int, tuple[Case, ...]]
+
+    def untrained(self, collection: Collection, *, skip_bad: bool) -> tuple[Problem, ...]:
+        """Refuse, or tell, classes that no training case has: nothing learns them, and their scores say nothing."""
+        missing = [f"'{name}'" for label, name in enumerate(collection.classes) if label and label not in self.labels]
+        if not missing:
+            return ()
+        what = f"no training case of the {'class' if len(missing) == 1 else 'classes'} {', '.join(missing)}"
+        rare = self.labels.get(len(collection.classes) - 1, ())
+        if len(rare) == 1:
+            what += f" (only {rare[0].mask} has '{collection.classes[-1]}')"
+        problem = Problem(str(collection.source), what, "correct the label maps, or add cases", fatal=False)
+        if not skip_bad:
+            raise faults([replace(problem, remedy=f"{problem.remedy}, or give --skip-bad to go on", fatal=True)])
+        return (problem,)
 
     def preprocessing(self, modality: str | None, window: tuple[float, ...] | None) -> IntensityPreprocessing:
         """The preprocessing that they ask for."""
@@ -309,23 +336,27 @@ class _Learnt:
 
 
 def _learn(cases: Sequence[Case], classes: int) -> _Learnt:
-    moments, labelled, axes, channels, spacings = [], [], set(), set(), []
+    moments, labelled, spacings = [], [], []
+    held: dict[int, list[Case]] = defaultdict(list)
     for case in cases:
         found = read_labelled(case, classes)
         values = found.image.values
-        axes.add(values.ndim - 1)
-        channels.add(len(values))
+        for label in np.unique(found.mask):
+            held[int(label)].append(case)
         counted = values.reshape(len(values), -1) if found.within is None else values[:, found.within]
         moments.append(np.stack((counted.mean(axis=1), counted.astype(np.float64).var(axis=1)), axis=1))
         inside = values[:, found.mask > 0]
         labelled.append(inside[:, :: max(1, inside.shape[1] // 10_000)])
         if found.image.spacing is not None:
             spacings.append(found.image.spacing)
-    if len(channels) > 1 or len(axes) > 1:
-        raise UserError(
-            f"training cases differ in channels ({_listed(channels)}) or axes ({_listed(axes)}); see acnorm check."
-        )
-    return _Learnt(channels.pop(), axes.pop(), np.stack(moments), np.concatenate(labelled, axis=1), tuple(spacings))
+    return _Learnt(
+        len(values),
+        values.ndim - 1,
+        np.stack(moments),
+        np.concatenate(labelled, axis=1),
+        tuple(spacings),
+        {label: tuple(holders) for label, holders in held.items()},
+    )
 
 
 def _common_spacing(
@@ -348,7 +379,3 @@ def _common_spacing(
 
 def _rounded(values: NDArray[np.floating[Any]]) -> tuple[float, ...]:
     return tuple(round(float(value), 6) for value in values)
-
-
-def _listed(values: set[int]) -> str:
-    return " and ".join(map(str, sorted(values)))

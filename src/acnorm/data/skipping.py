@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,18 @@ def without_broken(collection: Collection, read: Callable[[Case], Any]) -> Colle
     if not sound:
         raise fault(collection.source, "no case can be read", "see acnorm check")
     return replace(collection, cases=tuple(sound), notes=tuple(notes))
+
+
+def without(collection: Collection, problems: Mapping[str, Problem]) -> Collection:
+    """Return the collection without the cases of these ids, each noted with what is wrong with it.
+
+    Examples:
+        >>> eyes = Collection((Case("eye", Path("eye.png"), 0),), ("healthy",), Path("eyes"), "folder")
+        >>> without(eyes, {"eye": Problem("eye.png", "has 2 axes, most have 3", "move it")}).notes[0].line()
+        'eye.png: left out: has 2 axes, most have 3; move it'
+    """
+    kept = tuple(case for case in collection.cases if case.id not in problems)
+    return replace(collection, cases=kept, notes=(*collection.notes, *map(_left_out, problems.values())))
 
 
 def _left_out(problem: Problem) -> Problem:

@@ -107,3 +107,22 @@ def test_every_folder_that_lies_too_deep_is_named(tmp_path: Path):
         for name in ("a/P1", "b/P2")
     ]
     assert len(error.value.sound) == 2
+
+
+@pytest.mark.parametrize(
+    "names", [("s1_image.nii.gz", "s1_label.nii.gz"), ("p1_frame01.nii.gz", "p1_frame01_gt.nii.gz")]
+)
+def test_the_folder_above_releases_is_no_classification(tmp_path: Path, names: tuple[str, str]):
+    for folder in ("ct_train", "mr_train"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: its folders hold label maps ({names[1]}); "
+        f"give one of them: {tmp_path / 'ct_train'}, {tmp_path / 'mr_train'}"
+    )
+    for folder in ("ct_train", "mr_train"):
+        (tmp_path / folder / names[0]).unlink()
+    assert read(tmp_path).classes == ("ct_train", "mr_train")

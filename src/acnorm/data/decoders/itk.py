@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -133,12 +135,24 @@ def _series(folder: Path) -> sitk.Image:
         raise fault(folder, "its DICOM series cannot be read", "copy or export it again") from None
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep ITK's own warnings, several lines on stderr, from what is told in one."""
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
 def series_files(folder: Path) -> tuple[str, ...]:
     """The files of the one DICOM series in a folder, from the first slice to the last.
 
     Raises `DataError` for a folder that holds no series, several, or one that lacks a slice.
     """
-    names = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    with _quiet():
+        names = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not names:
         raise fault(folder, "holds no DICOM series", "give the folder that holds the files of one series")
     if len(names) > 1:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from jaxtyping import Float, Int
 from nibabel import orientations
+from nibabel.imageglobals import logger as nibabel_logger
 from numpy.typing import NDArray
 
 from acnorm.data.atomic import replacing
@@ -22,7 +25,8 @@ def read_nifti(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[N
     """
     source = _load(path)
     try:
-        image = nibabel.as_closest_canonical(source)
+        with _quiet():
+            image = nibabel.as_closest_canonical(source)
         values = np.asarray(image.dataobj, dtype=np.float32)
     except (EOFError, OSError, zlib.error, ValueError) as error:
         raise fault(path, f"is cut short or damaged ({_told(error)})", "copy or export it again") from None
@@ -43,9 +47,20 @@ def write_nifti(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) ->
         found.to_filename(draft)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what nibabel says of a header that it mends from what is told in one line."""
+    before, nibabel_logger.disabled = nibabel_logger.disabled, True
+    try:
+        yield
+    finally:
+        nibabel_logger.disabled = before
+
+
 def _load(path: Path) -> nibabel.Nifti1Image:
     try:
-        image = nibabel.load(path)
+        with _quiet():  # of a header that nibabel mends
+            image = nibabel.load(path)
     except FileNotFoundError:
         raise fault(path, "no such file", "check the path") from None
     except Exception as error:

@@ -42,6 +42,24 @@ def read_with_pillow(path: Path) -> Image:
             raise fault(path, f"the file is truncated or damaged ({error})", "copy or export it again") from None
 
 
+def is_cmyk(path: Path) -> bool:
+    """Whether a file is a JPEG or TIFF in the colours of printing.
+
+    Examples:
+        >>> is_cmyk(Path("volume.nii.gz"))
+        False
+    """
+    if path.suffix.lower() not in {".jpg", ".jpeg", ".tif", ".tiff"}:
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with PillowImage.open(path, formats=("JPEG", "TIFF")) as image:
+                return bool(image.mode == "CMYK")
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
 def _upright(image: PillowImage.Image) -> PillowImage.Image:
     try:
         return ImageOps.exif_transpose(image)

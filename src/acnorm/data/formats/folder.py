@@ -7,8 +7,10 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.settle import ordered, settle, split_name
-from acnorm.data.images import is_image
+from acnorm.data.images import NIFTI, is_image
 from acnorm.data.problems import Problem, fault
+
+_LABEL_ENDINGS = {f"{word}{suffix}" for word in ("label", "gt") for suffix in NIFTI}
 
 
 def detect(data: Path) -> bool:
@@ -21,8 +23,10 @@ def read(data: Path) -> Collection:
 
     Classes are the folder names, ordered by value where all are numbers. Hidden files are skipped; other files
     that are no images are skipped too and counted in a note. Raises `DataError` for split folders beside class
-    folders, for two folders of one split and for images further down than their class folder.
+    folders, for two folders of one split, for images further down than their class folder, and for folders of label
+    maps beside their images, such as those of a release.
     """
+    _refuse_releases(data)
     roots = _split_roots(data)
     class_folders = [(split, folder) for split, root in roots for folder in _folders(root)]
     classes = ordered(folder.name for _, folder in class_folders)
@@ -47,6 +51,25 @@ def read(data: Path) -> Collection:
         )
     notes = (_ignored_note(data, ignored),) if ignored else ()
     return settle(Collection(tuple(cases), classes, data, "folder", notes), problems)
+
+
+def _refuse_releases(data: Path) -> None:
+    releases = [folder for folder in _folders(data) if any(map(_is_label_map, _files(folder)))]
+    if releases:
+        raise fault(
+            data,
+            f"its folders hold label maps ({next(filter(_is_label_map, _files(releases[0]))).name})",
+            f"give one of them: {', '.join(map(str, releases[:5]))}",
+        )
+
+
+def _is_label_map(path: Path) -> bool:
+    """Whether a file has the name by which releases tell label maps from the volumes beside them."""
+    stem, mark, ending = path.name.rpartition("_")
+    if ending.lower() not in _LABEL_ENDINGS:
+        return False
+    suffix = ending[ending.index(".") :]
+    return any(path.with_name(f"{stem}{image}{suffix}").is_file() for image in ("", f"{mark}image"))
 
 
 def _split_roots(data: Path) -> list[tuple[str | None, Path]]:

@@ -1,17 +1,20 @@
 """A folder `images` beside a folder `masks` or `labels`, files of equal names; also inside `train`, `val` and `test`.
 
-Classes are the numbers that occur in the label maps; 0 and 255 alone are background and foreground.
+Classes are the numbers that occur in the label maps; 0 and 255 alone are background and foreground. Patients are told
+apart where names end in a frame, as patient001_frame01.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from acnorm.data.case import Case, Collection
+from acnorm.data.formats.nnunet import patient_of
 from acnorm.data.formats.settle import settle, split_name
-from acnorm.data.problems import DataError, Problem, fault
+from acnorm.data.problems import DataError, Problem
 from acnorm.data.volumes import read_labels
 
 _LABELS = ("masks", "labels")
@@ -35,18 +38,23 @@ def read(data: Path) -> Collection:
         if folder is None:
             continue
         images, masks = _by_name(root / "images"), _by_name(folder)
+        problems += [problem for files in (images, masks) for problem in _doubles(files)]
         for name in images.keys() - masks.keys():
             problems.append(
-                Problem(str(images[name]), f"no file {name} in {folder.name}", "add the label map, or remove the image")
+                Problem(
+                    str(images[name][0]), f"no file {name} in {folder.name}", "add the label map, or remove the image"
+                )
             )
         for name in masks.keys() - images.keys():
-            problems.append(Problem(str(masks[name]), "a label without image", "add the image, or remove the label"))
+            problems.append(Problem(str(masks[name][0]), "a label without image", "add the image, or remove the label"))
         for name in sorted(images.keys() & masks.keys()):
-            identifier = name if split is None else f"{root.name}/{name}"
-            cases.append(Case(identifier, images[name], 0, split=split, mask=masks[name]))
+            if len(images[name]) == len(masks[name]) == 1:
+                case = Case(name if split is None else f"{root.name}/{name}", images[name][0], 0)
+                cases.append(replace(case, patient=patient_of(name), split=split, mask=masks[name][0]))
     problems.sort(key=lambda problem: problem.file)
     classes, wrong = _classes(cases)
-    return settle(Collection(tuple(cases), classes, data, "pairs"), problems + wrong)
+    sound = tuple(case for case in cases if case.id not in wrong)
+    return settle(Collection(sound, classes, data, "pairs"), [*problems, *wrong.values()])
 
 
 def _roots(data: Path) -> list[tuple[str | None, Path]]:
@@ -64,31 +72,41 @@ def _labels(root: Path) -> Path | None:
     return next((root / name for name in _LABELS if (root / name).is_dir()), None)
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
+def _by_name(folder: Path) -> dict[str, list[Path]]:
     """Files by their name without suffix, series of DICOM by that of their folder; hidden ones are skipped."""
-    return {
-        path.name.removesuffix("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix): path
-        for path in sorted(folder.iterdir())
-        if not path.name.startswith(".")
-    }
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+        voxels = suffix in {".raw", ".zraw"} and path.with_suffix(".mhd").is_file()
+        if not voxels and not path.name.startswith("."):
+            files.setdefault(path.name.removesuffix(suffix), []).append(path)
+    return files
 
 
-def _classes(cases: list[Case]) -> tuple[tuple[str, ...], list[Problem]]:
+def _doubles(files: dict[str, list[Path]]) -> list[Problem]:
+    return [
+        Problem(" and ".join(map(str, paths)), f"are both called {name}", "keep one, or rename the other")
+        for name, paths in files.items()
+        if len(paths) > 1
+    ]
+
+
+def _classes(cases: list[Case]) -> tuple[tuple[str, ...], dict[str, Problem]]:
+    """The classes, and what is wrong with a label map, by the id of its case."""
     found: set[int] = set()
-    problems: list[Problem] = []
+    wrong: dict[str, Problem] = {}
     for case in cases:
         assert case.mask is not None
         try:
             labels = {int(label) for label in np.unique(read_labels(case.mask))}
         except DataError as error:
-            problems += error.problems
+            wrong[case.id] = error.problems[0]
             continue
-        found |= {0, 1} if labels <= {0, 255} else labels
-    if max(found, default=0) >= _MOST_CLASSES:
-        raise fault(
-            cases[0].mask.parent if cases[0].mask else "masks",
-            f"label maps hold numbers up to {max(found)}",
-            f"number the classes 0 to K, at most {_MOST_CLASSES - 1}",
-        )
+        labels = {0, 1} if labels <= {0, 255} else labels
+        if max(labels) >= _MOST_CLASSES:
+            remedy = f"number the classes 0 to K, at most {_MOST_CLASSES - 1}"
+            wrong[case.id] = Problem(str(case.mask), f"holds the label {max(labels)}", remedy)
+        else:
+            found |= labels
     names = ("background", "foreground") if found <= {0, 1} else tuple(str(label) for label in range(max(found) + 1))
-    return names, problems
+    return names, wrong

@@ -1,0 +1,138 @@
+"""Cases that do not fit the others: of other axes or channels, or in two splits at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from acnorm.data.case import SPLITS, Case, Collection
+from acnorm.data.fingerprint import content_of
+from acnorm.data.images import is_volume, read_image
+from acnorm.data.problems import Problem, faults
+from acnorm.data.skipping import without
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What an image is, told without reading volumes: `content` is equal for equal images, None of a blank one."""
+
+    case: Case
+    axes: int
+    channels: int
+    content: bytes | None = None
+
+
+def outline(case: Case) -> Outline:
+    """Return what the image of a case is; images of two axes are read, of volumes the bytes of the file count.
+
+    Raises `DataError` for an image of two axes that cannot be read.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> outline(Case("a", Path("gone.nii.gz"), 0, channels=(Path("b.nii.gz"),)))  # doctest: +ELLIPSIS
+        Outline(case=..., axes=3, channels=2, content=None)
+    """
+    channels = 1 + len(case.channels)
+    if case.image.is_dir() or is_volume(case.image):
+        return Outline(case, 3, channels, content_of(case.image) if case.image.exists() else None)
+    image = read_image(case)
+    blank = image.min() == image.max()
+    content = None if blank else hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()
+    return Outline(case, image.ndim - 1, channels - 1 + len(image), content)
+
+
+def odd_ones(outlines: Sequence[Outline]) -> dict[str, Problem]:
+    """Return what is wrong with the cases, by their ids, that have other axes or channels than most.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> kinds = [Outline(Case(str(at), Path(f"{at}.png"), 0), 2, 3 if at == 1 else 1) for at in range(3)]
+        >>> [problem.line() for problem in odd_ones(kinds).values()]
+        ['1.png: has 3 channels, most have 1; convert it, or keep it in a data set of its own']
+    """
+    axes, channels = _usual(each.axes for each in outlines) if outlines else 0, {}
+    for count in {each.axes for each in outlines}:
+        channels[count] = _usual(each.channels for each in outlines if each.axes == count)
+    found = {}
+    for each in outlines:
+        where, usual = each.case.where(), channels[each.axes]
+        if each.axes != axes:
+            what, remedy = (
+                f"has {each.axes} axes, most have {axes}",
+                "keep images and volumes in data sets of their own",
+            )
+            found[each.case.id] = Problem(where, what, remedy)
+        elif each.channels != usual:
+            what = f"has {each.channels} channel{'s' * (each.channels > 1)}, most have {usual}"
+            found[each.case.id] = Problem(where, what, "convert it, or keep it in a data set of its own")
+    return found
+
+
+def shared(outlines: Sequence[Outline]) -> dict[str, Problem]:
+    """Return what is wrong with the cases, by their ids, whose image lies in another given split as well.
+
+    Of each group the case that judges, in test before val before train, is the one to keep and is not named.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> cases = [Case(split, Path(f"{split}.png"), 0, split=split) for split in ("train", "test")]
+        >>> [problem.line() for problem in shared([Outline(case, 2, 1, b"same") for case in cases]).values()]
+        ['train.png: the same pixels as test.png, in train and test; keep one of them']
+    """
+    groups: dict[bytes, list[Case]] = {}
+    for each in outlines:
+        if each.content is not None and each.case.split is not None:
+            groups.setdefault(each.content, []).append(each.case)
+    found = {}
+    for cases in groups.values():
+        kept = max(cases, key=lambda case: SPLITS.index(str(case.split)))
+        for case in cases:
+            if case.split != kept.split:
+                what = f"the same pixels as {kept.where()}, in {case.split} and {kept.split}"
+                found[case.id] = Problem(case.where(), what, "keep one of them")
+    return found
+
+
+def only_fitting(collection: Collection, *, skip_bad: bool) -> Collection:
+    """Return the collection where all of its cases fit; otherwise refuse it, or leave out and note those that do not.
+
+    Raises `DataError`, naming the file, where some case does not fit and none may be left out.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> volumes = tuple(Case(str(at), Path(f"gone/{at}.nii"), 0) for at in range(3))
+        >>> livers = Collection(volumes, ("0", "1"), Path("livers"), "pairs")
+        >>> only_fitting(livers, skip_bad=False) == livers
+        True
+    """
+    outlines = [outline(case) for case in collection.cases]
+    return _without(collection, shared(outlines) | odd_ones(outlines), skip_bad=skip_bad)
+
+
+def of_equal_axes(collection: Collection, *, skip_bad: bool) -> Collection:
+    """Return the collection where its files are images or volumes alone; otherwise as ``only_fitting``, by their names.
+
+    Raises `DataError`, naming the file, where some are the others and none may be left out.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> cases = tuple(Case(name, Path(name), 0) for name in ("a.nii", "b.nii", "c.png"))
+        >>> lungs = of_equal_axes(Collection(cases, ("0", "1"), Path("lungs"), "table"), skip_bad=True)
+        >>> [case.id for case in lungs.cases]
+        ['a.nii', 'b.nii']
+    """
+    files = [case for case in collection.cases if case.index is None and case.box is None]
+    outlines = [Outline(case, 3 if is_volume(case.image) else 2, 1) for case in files]
+    return _without(collection, odd_ones(outlines), skip_bad=skip_bad)
+
+
+def _without(collection: Collection, problems: Mapping[str, Problem], *, skip_bad: bool) -> Collection:
+    if problems and not skip_bad:
+        raise faults([replace(each, remedy=f"{each.remedy}, or give --skip-bad") for each in problems.values()])
+    return without(collection, problems)
+
+
+def _usual(counts: Iterable[int]) -> int:
+    return Counter(counts).most_common(1)[0][0]
