@@ -188,7 +188,7 @@ def test_folders_that_are_not_named_as_classes_have_no_labels(acnorm: Path, imag
 
 def test_folders_without_images_are_refused(acnorm: Path, tmp_path: Path):
     (tmp_path / "data" / "monday").mkdir(parents=True)
-    told = r"data: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does\.$"
+    told = r"data: holds no image and no volume; give a folder that does\.$"
     with pytest.raises(UserError, match=told):
         predict(acnorm, tmp_path / "data", out=tmp_path / "found.csv", model=NETWORK)
 
