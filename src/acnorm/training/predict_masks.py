@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acnorm.data.case import Case
-from acnorm.data.formats import FORMATS, read_cases
+from acnorm.data.formats import FORMATS, read_cases, table
 from acnorm.data.formats.unlabelled import images_below
 from acnorm.data.images import ITK, NIFTI, without_suffix
 from acnorm.data.segmentation import IntensityPreprocessing
@@ -101,6 +101,8 @@ def _cases(data: Path, format: str | None, *, series: bool) -> tuple[Case, ...]:
     if not data.exists():
         raise UserError(f"{data}: no such file or folder; check the path.")
     known = next((name for name, kind in FORMATS.items() if name != "folder" and kind.detect(data)), None)
+    if (format or known) == "table" and (cases := table.read_unlabelled(data)) is not None:
+        return cases
     if format is not None or known is not None:
         return read_cases(data, format or known).cases
     if data.is_file():

@@ -5,6 +5,7 @@ Classes are the numbers that occur in the label maps; 0 and 255 alone are backgr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def read(data: Path) -> Collection:
             identifier = name if split is None else f"{root.name}/{name}"
             cases.append(Case(identifier, images[name], 0, split=split, mask=masks[name]))
     problems.sort(key=lambda problem: problem.file)
-    classes, wrong = _classes(cases)
+    classes, wrong = classes_of_label_maps(cases)
     return settle(Collection(tuple(cases), classes, data, "pairs"), problems + wrong)
 
 
@@ -67,13 +68,19 @@ def _labels(root: Path) -> Path | None:
 def _by_name(folder: Path) -> dict[str, Path]:
     """Files by their name without suffix, series of DICOM by that of their folder; hidden ones are skipped."""
     return {
-        path.name.removesuffix("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix): path
+        path.name
+        if path.is_dir()
+        else path.name.removesuffix("".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix): path
         for path in sorted(folder.iterdir())
         if not path.name.startswith(".")
     }
 
 
-def _classes(cases: list[Case]) -> tuple[tuple[str, ...], list[Problem]]:
+def classes_of_label_maps(cases: Sequence[Case]) -> tuple[tuple[str, ...], list[Problem]]:
+    """The classes of label maps that no file names, by the numbers that occur, and what is wrong with the maps.
+
+    Raises `DataError` for numbers too high to be classes.
+    """
     found: set[int] = set()
     problems: list[Problem] = []
     for case in cases:
