@@ -65,13 +65,13 @@ def read_image(case: Case) -> Image:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file has the name of a volume.
+    """Whether a file has the name of a volume, or is a folder: of one DICOM series.
 
     Examples:
         >>> is_volume(Path("scans/1.nii.gz")), is_volume(Path("eyes/1.png"))
         (True, False)
     """
-    return path.name.lower().endswith((*NIFTI, *ITK))
+    return path.name.lower().endswith((*NIFTI, *ITK)) or path.is_dir()
 
 
 def read_file(path: Path) -> Image:
@@ -113,6 +113,16 @@ def is_dicom(path: Path) -> bool:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
+
+
+def holds_slices(folder: Path) -> bool:
+    """Whether a folder holds DICOM files, as that of a series does.
+
+    Examples:
+        >>> holds_slices(Path("src/acnorm/data"))
+        False
+    """
+    return folder.is_dir() and any(is_dicom(file) for file in folder.iterdir() if file.is_file())
 
 
 def without_suffix(name: str) -> str:

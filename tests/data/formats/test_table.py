@@ -13,7 +13,7 @@ from acnorm.data.formats.table import detect, read
 from acnorm.data.problems import DataError
 from acnorm.data.volumes import read_labelled
 from acnorm.errors import UserError
-from volume_files import nifti
+from volume_files import dicom_series, nifti
 
 
 def table(folder: Path, *rows: str) -> Path:
@@ -190,3 +190,13 @@ def test_every_row_without_label_map_is_named(tmp_path: Path):
 def test_beside_labels_a_column_mask_is_one_of_others(tmp_path: Path):
     collection = read(table(tmp_path, "image,mask,label", "a.png,gone.png,0", "b.png,,1"))
     assert collection.task == "classification"
+
+
+def test_a_folder_of_one_series_is_an_image_and_another_is_none(tmp_path: Path):
+    for name in ("s1", "s2"):
+        dicom_series(tmp_path / name, np.arange(60).reshape(3, 4, 5), ["1.2.1", "1.2.2", "1.2.3"])
+    collection = read(table(tmp_path, "image,label", "s1,0", "s2,1"))
+    assert [case.image for case in collection.cases] == [tmp_path / "s1", tmp_path / "s2"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: a folder without DICOM files; name an image or a series in row 4$"):
+        read(table(tmp_path, "image,label", "s1,0", "s2,1", "empty,1"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.settle import ordered, settle, split_name
-from acnorm.data.images import is_image
+from acnorm.data.images import holds_slices, is_image
 from acnorm.data.problems import Problem, fault
 
 
@@ -19,6 +19,7 @@ def detect(data: Path) -> bool:
 def read(data: Path) -> Collection:
     """Read the cases below a folder; the id of a case is its path from there.
 
+    A case is a file, or a folder with the files of one DICOM series.
     Classes are the folder names, ordered by value where all are numbers. Hidden files are skipped; other files
     that are no images are skipped too and counted in a note. Raises `DataError` for split folders beside class
     folders, for two folders of one split and for images further down than their class folder.
@@ -38,7 +39,11 @@ def read(data: Path) -> Collection:
                 cases.append(Case(path.relative_to(data).as_posix(), path, label, split=split))
             else:
                 ignored.append(path)
-        problems += [_too_deep(nested) for nested in _folders(folder)]
+        for nested in _folders(folder):
+            if holds_slices(nested):  # of one series
+                cases.append(Case(nested.relative_to(data).as_posix(), nested, label, split=split))
+            else:
+                problems.append(_too_deep(nested))
     if not cases and not problems:
         raise fault(
             data,

@@ -10,7 +10,7 @@ from acnorm.data.case import Case, Collection
 from acnorm.data.formats.pairs import classes_of_label_maps
 from acnorm.data.formats.rows import Rows, read_rows
 from acnorm.data.formats.settle import in_strata, is_whole_number, ordered, settle, split_name
-from acnorm.data.images import without_suffix
+from acnorm.data.images import holds_slices, without_suffix
 from acnorm.data.problems import Problem, fault, faults
 
 SEPARATOR = "|"  # between the labels of one image, as NIH's ChestX-ray14 writes them
@@ -27,8 +27,9 @@ def detect(data: Path) -> bool:
 def read(data: Path) -> Collection:
     """Read the cases of a table with the columns image and label, or image and mask, and optionally patient, split, id.
 
-    Image paths count from the folder of the table. Labels are whole numbers from 0, in that order, or names,
-    in alphabetical order. With the column labels in the place of label, an image may show several classes, with a bar
+    Image paths count from the folder of the table; a folder of one DICOM series is a volume.
+    Labels are whole numbers from 0, in that order, or names, in alphabetical order. With the column labels in the place
+    of label, an image may show several classes, with a bar
     between (`Edema|Effusion`), or none (blank, or "No Finding"). Without an id column the id of a case is its image
     path as written. With the column mask and neither of these, cases have label maps; classes are then the numbers in
     the maps, as of a folder of pairs, and ids are image paths without suffix.
@@ -141,8 +142,10 @@ def _no_file(table: Rows, row: int, text: str, column: str) -> Problem | None:
     if not text:
         return Problem(str(table.path), f"row {row} names no {column}", "fill it in or remove the row")
     path = _path_of(table.path, text)
-    if path.is_file():
+    if path.is_file() or (column == "image" and holds_slices(path)):
         return None
+    if column == "image" and path.is_dir():
+        return Problem(str(path), "a folder without DICOM files", f"name an image or a series in row {row}")
     remedy = f"correct row {row} of {table.path.name}; paths count from the folder of the table"
     return Problem(str(path), "no such file", remedy)
 
