@@ -24,6 +24,7 @@ from acnorm.training.run_folder import RunFolder
 from acnorm.training.segmentation_metrics import region_scores
 from acnorm.training.shipping import load_shipped
 from tiny_runs import draw_nothing, spread_norms
+from volume_files import dicom_series
 
 
 def checkpoint(file: Path, model: str, *, channels: int, dimensions: int = 2) -> Path:
@@ -168,6 +169,32 @@ def test_data_sets_and_folders_are_segmented_whole(home: Path, runs: dict[str, P
     assert out == runs["vessel"] / "predictions/new"
     assert [path.name for path in out.iterdir()] == ["inner_a.png"]
     shutil.rmtree(out)
+
+
+def test_a_series_whose_files_are_called_by_numbers_is_one_volume(runs: dict[str, Path], tmp_path: Path):
+    uids = [f"1.2.840.5.{at}" for at in range(20)]
+    values = np.random.default_rng(0).integers(-900, 100, (20, 24, 22))
+    for name in ("scans/1.2.840.1", "scans/1.2.840.2"):
+        for at, file in enumerate(sorted(dicom_series(tmp_path / name, values, uids).iterdir())):
+            file.rename(file.with_name(uids[at]))
+    out = acnorm.predict(runs["nodule"], tmp_path / "scans/1.2.840.1", out=tmp_path / "one")
+    assert [path.name for path in out.iterdir()] == ["1.2.840.1.mha"]
+    assert read_labels(out / "1.2.840.1.mha").shape == (22, 24, 20)
+    out = acnorm.predict(runs["nodule"], tmp_path / "scans", out=tmp_path / "both")
+    assert sorted(path.name for path in out.iterdir()) == ["1.2.840.1.mha", "1.2.840.2.mha"]
+
+
+def test_label_maps_of_one_name_are_refused_before_any_is_written(runs: dict[str, Path], tmp_path: Path):
+    (tmp_path / "new").mkdir()
+    for name in ("a.png", "a.tif"):
+        Image.new("RGB", (24, 24)).save(tmp_path / "new" / name)
+    told = (
+        r"new/a\.tif: its label map would have the name of that of .*new/a\.png \(a\.png\); "
+        r"rename one of them, or predict them one at a time\.$"
+    )
+    with pytest.raises(UserError, match=told):
+        acnorm.predict(runs["vessel"], tmp_path / "new", out=tmp_path / "masks")
+    assert not (tmp_path / "masks").exists()
 
 
 def test_the_shipped_network_gives_the_masks(home: Path, runs: dict[str, Path]):

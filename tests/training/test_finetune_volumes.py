@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import acnorm
 from acnorm.data.case import Case
@@ -20,7 +21,7 @@ from acnorm.models.sources import build_network
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import load_shipped
 from tiny_runs import draw_nothing, spread_norms
-from volume_files import nifti
+from volume_files import dicom_series, nifti
 
 SIDE = 16
 
@@ -96,6 +97,16 @@ def test_a_run_from_flat_weights_to_predictions(home: Path, tmp_path: Path):
     metrics = json.loads((run / "metrics.json").read_text())["splits"]["test"]["metrics"]
     assert {"macro_auc", "sensitivity_at_specificity_90"} <= set(metrics)
     assert "Sensitivity at 90 % specificity" in (run / "report.html").read_text()
+    uids = [f"1.2.{at}" for at in range(SIDE)]
+    for name in ("scans/s1", "scans/s2"):
+        dicom_series(tmp_path / name, volume(25), uids)
+    one, both = (pd.read_csv(acnorm.predict(run, tmp_path / name)) for name in ("scans/s1", "scans"))
+    assert (one["id"].tolist(), both["id"].tolist()) == (["s1"], ["s1", "s2"])
+    assert both["probability_large"].tolist() == pytest.approx([one["probability_large"][0]] * 2)
+    Image.new("L", (20, 20), 9).save(tmp_path / "flat.png")
+    told = r"flat\.png: has 2 axes, 3 are needed; give volumes, or a folder for each DICOM series$"
+    with pytest.raises(UserError, match=told):
+        acnorm.predict(run, tmp_path / "flat.png", out=tmp_path / "flat.csv")
     (tmp_path / "new").mkdir()
     nifti(tmp_path / "new/a.nii.gz", volume(25))
     for data in (tmp_path / "new", tmp_path / "new/a.nii.gz", home / "balls.csv"):
@@ -120,8 +131,6 @@ def test_bad_input_leaves_no_trace(home: Path, tmp_path: Path, changes: dict, me
 
 
 def test_images_beside_volumes_are_refused(home: Path, tmp_path: Path):
-    from PIL import Image
-
     rows = ["image,label"]
     for at in range(20):
         Image.new("L", (8, 8), at).save(tmp_path / f"{at}.png")

@@ -17,6 +17,7 @@ from acnorm.training.predict import predict
 from acnorm.training.run_folder import RunFolder
 from acnorm.training.shipping import load_shipped, ship
 from tiny_runs import NETWORK, eyes
+from volume_files import nifti
 
 PROBABILITIES = ["probability_0", "probability_1"]
 
@@ -100,6 +101,13 @@ def test_a_class_that_the_run_does_not_know_is_refused(acnorm: Path, images: Pat
     told = r"data: has class mild, severe, which the run does not know \(0, 1\); give the images alone to predict them"
     with pytest.raises(UserError, match=told):
         predict(acnorm, data, out=tmp_path / "found.csv", model=NETWORK)
+    assert not (tmp_path / "found.csv").exists()
+
+
+def test_a_volume_for_a_run_on_images_is_refused(acnorm: Path, tmp_path: Path):
+    nifti(tmp_path / "v.nii", np.ones((8, 8, 8)))
+    with pytest.raises(UserError, match=r"v\.nii: has 3 axes, 2 are needed; give 2D images$"):
+        predict(acnorm, tmp_path / "v.nii", out=tmp_path / "found.csv", model=NETWORK)
     assert not (tmp_path / "found.csv").exists()
 
 
@@ -188,7 +196,7 @@ def test_folders_that_are_not_named_as_classes_have_no_labels(acnorm: Path, imag
 
 def test_folders_without_images_are_refused(acnorm: Path, tmp_path: Path):
     (tmp_path / "data" / "monday").mkdir(parents=True)
-    told = r"data: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does\.$"
+    told = r"data: holds no image and no volume; give a folder that does\.$"
     with pytest.raises(UserError, match=told):
         predict(acnorm, tmp_path / "data", out=tmp_path / "found.csv", model=NETWORK)
 

@@ -15,6 +15,7 @@ from acnorm.data.augment import Augmentation, nothing
 from acnorm.data.case import Case
 from acnorm.data.images import read_image
 from acnorm.data.preprocessing import Preprocessing
+from acnorm.data.problems import fault
 
 Key = tuple[int, int]
 CACHE_BYTES = 2 * 1024**3
@@ -35,7 +36,7 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         one_slice: of volumes taken slice by slice, one slice at random, and not all of them.
 
     Raises:
-        UserError: an image cannot be read; names the file.
+        UserError: an image cannot be read, or is a volume where 2D images are taken, or the reverse; names the file.
 
     Examples:
         >>> import tempfile
@@ -102,5 +103,9 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
 
     def _read(self, index: int) -> Tensor:
         image = read_image(self.cases[index])
+        axes = 3 if self.preprocessing.slices is not None else self.preprocessing.dimensions
+        if image.ndim - 1 != axes:
+            remedy = "give 2D images" if axes == 2 else "give volumes, or a folder for each DICOM series"
+            raise fault(self.cases[index].where(), f"has {image.ndim - 1} axes, {axes} are needed", remedy)
         self.shapes[index] = image.shape
         return self.preprocessing.fit(image)

@@ -13,7 +13,8 @@ from acnorm.data.decoders.tiff import read_tiff
 from acnorm.data.problems import fault
 
 NIFTI, ITK = (".nii", ".nii.gz"), (".mha", ".mhd", ".nrrd")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".dcm", ".dicom")
+DICOM = (".dcm", ".dicom")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", *DICOM)
 
 _PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"P5\n", b"P6\n")
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
@@ -64,13 +65,13 @@ def read_image(case: Case) -> Image:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file has the name of a volume.
+    """Whether a file has the name of a volume, or is a folder: of one DICOM series.
 
     Examples:
         >>> is_volume(Path("scans/1.nii.gz")), is_volume(Path("eyes/1.png"))
         (True, False)
     """
-    return path.name.lower().endswith((*NIFTI, *ITK))
+    return path.name.lower().endswith((*NIFTI, *ITK)) or path.is_dir()
 
 
 def read_file(path: Path) -> Image:
@@ -81,29 +82,59 @@ def read_file(path: Path) -> Image:
     if head.startswith(_TIFF):
         return read_tiff(path)
     kind = next((name for start, name in _KNOWN_OTHERS.items() if head.startswith(start)), None)
-    if head[128:132] == b"DICM" or (path.suffix.lower() in {".dcm", ".dicom"} and kind is None):
+    if head[128:132] == b"DICM" or (path.suffix.lower() in DICOM and kind is None):
         return read_dicom(path)
     what = f"is {kind}" if kind else f"is of no known kind (it starts with {head[:8]!r})"
     raise fault(path, what, "convert it to PNG, JPEG, TIFF or DICOM")
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file has the name of an image or volume that can be read, or is DICOM without such a name.
+    """Whether a file has the name of an image or volume that can be read, or is DICOM by another name.
 
     Examples:
         >>> is_image(Path("eyes/1.JPG")), is_image(Path("eyes/notes.txt"))
         (True, False)
     """
-    if path.suffix.lower() in SUFFIXES or is_volume(path):
-        return True
-    # scanners number their DICOM files (IM000001, 1.2.840...): only then is it worth a look inside
-    if path.suffix and not path.suffix[1:].isdigit():
-        return False
+    return path.suffix.lower() in SUFFIXES or is_volume(path) or is_dicom(path)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file has the name of a DICOM file or, as scanners give them any (IM000001, 1.2.840.5.1), its content.
+
+    Examples:
+        >>> is_dicom(Path("scan/001.dcm")), is_dicom(Path("scan/notes.txt"))
+        (True, False)
+    """
+    suffix = path.suffix.lower()
+    if suffix in DICOM or suffix in SUFFIXES or path.name.upper() == "DICOMDIR":
+        return suffix in DICOM
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
+
+
+def holds_slices(folder: Path) -> bool:
+    """Whether a folder holds DICOM files, as that of a series does.
+
+    Examples:
+        >>> holds_slices(Path("src/acnorm/data"))
+        False
+    """
+    return folder.is_dir() and any(is_dicom(file) for file in folder.iterdir() if file.is_file())
+
+
+def without_suffix(name: str) -> str:
+    """The name of an image or volume without its suffix, where it has a known one; dots in numbers stay.
+
+    Examples:
+        >>> without_suffix("a/heart.nii.gz"), without_suffix("1.2.840.5.1"), without_suffix("eye.1.PNG")
+        ('a/heart', '1.2.840.5.1', 'eye.1')
+    """
+    ends = (*NIFTI[::-1], *ITK, *SUFFIXES)
+    end = next((end for end in ends if name.lower().endswith(end) and len(name) > len(end)), "")
+    return name[: len(name) - len(end)]
 
 
 def _head(path: Path) -> bytes:

@@ -44,7 +44,8 @@ def predict(
     Args:
         run: folder of a finished run.
         data: an image; a folder of images, also in folders below, without labels; a table without labels; or labelled
-            data in any format of ``acnorm check``, folders named as the run's classes among them.
+            data in any format of ``acnorm check``, folders named as the run's classes among them. A run on volumes
+            takes DICOM files as slices, each folder of them as one volume; a run on 2D images takes each as an image.
         out: the CSV, or the folder of label maps; ``predictions/<name of data>`` in the run where not given.
         format: of labelled data.
         model: "module:function" where the run's network is one of your own.
@@ -75,7 +76,9 @@ def predict(
         raise UserError(f"--out {target}: predictions are a table; give a name that ends in .csv.")
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists; give --out another file, or --overwrite.")
-    cases, labelled = _cases(data, format, shipped.classes)
+    prepare = shipped.preprocessing
+    volumes = prepare.dimensions == 3 or prepare.slices is not None
+    cases, labelled = _cases(data, format, shipped.classes, volumes=volumes)
     several = len(shipped.classes) if shipped.several else None
     dataset = CaseDataset(cases, shipped.preprocessing, several=several)
     found = predict_cases(shipped.network, dataset)
@@ -86,10 +89,10 @@ def predict(
     return target
 
 
-def _cases(data: Path, format: str | None, classes: tuple[str, ...]) -> tuple[tuple[Case, ...], bool]:
+def _cases(data: Path, format: str | None, classes: tuple[str, ...], *, volumes: bool) -> tuple[tuple[Case, ...], bool]:
     """The cases and whether they have labels: not for images, for folders of other names, for a table without any."""
     if format is None and data.is_dir() and _is_of_images(data, classes):
-        return images_below(data), False
+        return images_below(data, series=volumes), False
     if format is None and data.is_file() and is_image(data):
         return (Case(id=data.name, image=data, label=0),), False
     if format in (None, "table") and table.detect(data):

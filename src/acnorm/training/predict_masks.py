@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acnorm.data.case import Case
-from acnorm.data.formats import FORMATS, read_cases
-from acnorm.data.images import ITK, NIFTI, is_image
+from acnorm.data.formats import FORMATS, read_cases, table
+from acnorm.data.formats.unlabelled import images_below
+from acnorm.data.images import ITK, NIFTI, without_suffix
 from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.data.volumes import read_case_volume, write_mask
 from acnorm.errors import UserError
@@ -27,14 +28,15 @@ def predict_masks(
 
     Args:
         shipped: the network of the run.
-        data: an image or volume, a folder of one DICOM series, a folder of images or volumes, or a data set in any
-            format of ``acnorm check``.
+        data: an image or volume, a folder of images, volumes or DICOM series (each in a folder of its own), or a data
+            set in any format of ``acnorm check``. A run on 2D images takes each DICOM file as an image.
         out: the folder; files are called by the case's id, in the kind of file of its image (PNG for 2D images).
         format: of a data set.
         overwrite: replace label maps that are there.
 
     Raises:
-        UserError: nothing to segment, images of other channels or axes than the run's, or label maps that are there.
+        UserError: nothing to segment, images of other channels or axes than the run's, two images whose label maps
+            would have one name, or label maps that are there.
 
     Examples:
         >>> predict_masks.__name__
@@ -43,12 +45,13 @@ def predict_masks(
     prepare = shipped.preprocessing
     if not isinstance(prepare, IntensityPreprocessing):
         raise UserError(f"{out}: the run classifies images; it gives no label maps.")
-    cases = _cases(data, format)
-    targets = {case.id: out / mask_name(case) for case in cases}
-    there = [target for target in targets.values() if target.exists()]
+    cases = _cases(data, format, series=prepare.low is not None)
+    targets = [out / mask_name(case) for case in cases]
+    _refuse_equal(cases, targets)
+    there = [target for target in targets if target.exists()]
     if there and not overwrite:
         raise UserError(f"{there[0]}: exists; give --out another folder, or --overwrite.")
-    for case in cases:
+    for case, target in zip(cases, targets, strict=True):
         volume = read_case_volume(case)
         channels, *shape = volume.values.shape
         if channels != prepare.channels or len(shape) < len(prepare.patch):
@@ -57,7 +60,7 @@ def predict_masks(
                 f"{case.where()}: {told}; the run takes {prepare.channels} and {len(prepare.patch)} or more."
             )
         probabilities = segment_case(shipped.network, prepare.volume(volume), shape, prepare)
-        write_mask(labels_of(probabilities), case.image, targets[case.id])
+        write_mask(labels_of(probabilities), case.image, target)
     return out
 
 
@@ -80,24 +83,28 @@ def mask_name(case: Case) -> str:
     """
     name = case.image.name.lower()
     suffix = next((end for end in (".nii.gz", *NIFTI, *ITK) if name.endswith(end)), ".png")
-    return case.id.replace("/", "_") + (".mha" if case.image.is_dir() else suffix)
+    return without_suffix(case.id).replace("/", "_") + (".mha" if case.image.is_dir() else suffix)
 
 
-def _cases(data: Path, format: str | None) -> tuple[Case, ...]:
+def _refuse_equal(cases: tuple[Case, ...], targets: list[Path]) -> None:
+    first: dict[Path, Case] = {}
+    for case, target in zip(cases, targets, strict=True):
+        other = first.setdefault(target, case)
+        if other is not case:
+            raise UserError(
+                f"{case.where()}: its label map would have the name of that of {other.where()} ({target.name}); "
+                "rename one of them, or predict them one at a time."
+            )
+
+
+def _cases(data: Path, format: str | None, *, series: bool) -> tuple[Case, ...]:
     if not data.exists():
         raise UserError(f"{data}: no such file or folder; check the path.")
     known = next((name for name, kind in FORMATS.items() if name != "folder" and kind.detect(data)), None)
+    if (format or known) == "table" and (cases := table.read_unlabelled(data)) is not None:
+        return cases
     if format is not None or known is not None:
         return read_cases(data, format or known).cases
     if data.is_file():
-        return (Case(_stem(data), data, 0),)
-    files = [path for path in sorted(data.rglob("*")) if path.is_file() and is_image(path)]
-    if files and all(path.suffix.lower() in (".dcm", "") for path in files):
-        return (Case(data.name, data, 0),)  # one DICOM series
-    if not files:
-        raise UserError(f"{data}: holds no image and no volume; give a folder that does.")
-    return tuple(Case(str(path.relative_to(data).with_name(_stem(path))), path, 0) for path in files)
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        return (Case(data.name, data, 0),)
+    return images_below(data, series=series)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from acnorm.data.formats.folder import detect, read
+from acnorm.data.images import read_image
 from acnorm.data.problems import DataError
 from acnorm.errors import UserError
+from volume_files import dicom_series
 
 
 def images(root: Path, *names: str) -> Path:
@@ -126,3 +129,11 @@ def test_the_folder_above_releases_is_no_classification(tmp_path: Path, names: t
     for folder in ("ct_train", "mr_train"):
         (tmp_path / folder / names[0]).unlink()
     assert read(tmp_path).classes == ("ct_train", "mr_train")
+
+
+def test_a_folder_of_one_series_in_a_class_folder_is_a_case(tmp_path: Path):
+    for name in ("large/s1", "large/s2", "small/s3"):
+        dicom_series(tmp_path / name, np.arange(60).reshape(3, 4, 5), ["1.2.1", "1.2.2", "1.2.3"])
+    collection = read(tmp_path)
+    assert [(case.id, case.label) for case in collection.cases] == [("large/s1", 0), ("large/s2", 0), ("small/s3", 1)]
+    assert read_image(collection.cases[2]).shape == (1, 5, 4, 3)

@@ -144,7 +144,7 @@ def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path):
 def test_a_format_that_the_data_does_not_have(tmp_path: Path):
     with pytest.raises(
         UserError,
-        match=r"not in the format table \(CSV or Parquet with the columns image and label\); leave the format",
+        match=r"not in the format table \(CSV or Parquet with the columns image and label, or image and mask\); leave",
     ):
         read_cases(tmp_path, "table")
 

@@ -44,7 +44,7 @@ def test_tables_with_and_without_labels(tmp_path: Path):
 
 
 def test_what_is_no_image_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    with pytest.raises(UserError, match="holds no PNG, JPEG, TIFF or DICOM image; give a folder that does"):
+    with pytest.raises(UserError, match="holds no image and no volume; give a folder that does"):
         images_below(tmp_path)
     picture(tmp_path / "a.png")
     (tmp_path / "notes.txt").write_text("")

@@ -40,7 +40,7 @@ class Format:
 # the first that recognises the data reads it, so the particular stand before the general
 FORMATS: dict[str, Format] = {
     "medmnist": Format(medmnist.detect, medmnist.read, ".npz with train_images, train_labels, ..."),
-    "table": Format(table.detect, table.read, "CSV or Parquet with the columns image and label"),
+    "table": Format(table.detect, table.read, "CSV or Parquet with the columns image and label, or image and mask"),
     "idrid": Format(idrid.detect, idrid.read, "the folder of the IDRiD release (disease grading)"),
     "drive": Format(drive.detect, drive.read, "the folder of the DRIVE release (vessel segmentation)"),
     "nnunet": Format(nnunet.detect, nnunet.read, "nnU-Net's raw layout: dataset.json, imagesTr, labelsTr"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.settle import ordered, settle, split_name
-from acnorm.data.images import NIFTI, is_image
+from acnorm.data.images import NIFTI, holds_slices, is_image
 from acnorm.data.problems import Problem, fault
 
 _LABEL_ENDINGS = {f"{word}{suffix}" for word in ("label", "gt") for suffix in NIFTI}
@@ -21,6 +21,7 @@ def detect(data: Path) -> bool:
 def read(data: Path) -> Collection:
     """Read the cases below a folder; the id of a case is its path from there.
 
+    A case is a file, or a folder with the files of one DICOM series.
     Classes are the folder names, ordered by value where all are numbers. Hidden files are skipped; other files
     that are no images are skipped too and counted in a note. Raises `DataError` for split folders beside class
     folders, for two folders of one split, for images further down than their class folder, and for folders of label
@@ -42,7 +43,11 @@ def read(data: Path) -> Collection:
                 cases.append(Case(path.relative_to(data).as_posix(), path, label, split=split))
             else:
                 ignored.append(path)
-        problems += [_too_deep(nested) for nested in _folders(folder)]
+        for nested in _folders(folder):
+            if holds_slices(nested):  # of one series
+                cases.append(Case(nested.relative_to(data).as_posix(), nested, label, split=split))
+            else:
+                problems.append(_too_deep(nested))
     if not cases and not problems:
         raise fault(
             data,

@@ -6,6 +6,7 @@ apart where names end in a frame, as patient001_frame01.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def read(data: Path) -> Collection:
                 case = Case(name if split is None else f"{root.name}/{name}", images[name][0], 0)
                 cases.append(replace(case, patient=patient_of(name), split=split, mask=masks[name][0]))
     problems.sort(key=lambda problem: problem.file)
-    classes, wrong = _classes(cases)
+    classes, wrong = classes_of_label_maps(cases)
     sound = tuple(case for case in cases if case.id not in wrong)
     return settle(Collection(sound, classes, data, "pairs"), [*problems, *wrong.values()])
 
@@ -76,7 +77,7 @@ def _by_name(folder: Path) -> dict[str, list[Path]]:
     """Files by their name without suffix, series of DICOM by that of their folder; hidden ones are skipped."""
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+        suffix = "" if path.is_dir() else "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
         voxels = suffix in {".raw", ".zraw"} and path.with_suffix(".mhd").is_file()
         if not voxels and not path.name.startswith("."):
             files.setdefault(path.name.removesuffix(suffix), []).append(path)
@@ -91,8 +92,8 @@ def _doubles(files: dict[str, list[Path]]) -> list[Problem]:
     ]
 
 
-def _classes(cases: list[Case]) -> tuple[tuple[str, ...], dict[str, Problem]]:
-    """The classes, and what is wrong with a label map, by the id of its case."""
+def classes_of_label_maps(cases: Sequence[Case]) -> tuple[tuple[str, ...], dict[str, Problem]]:
+    """The classes of label maps that no file names, by their numbers; what is wrong with a map, by its case."""
     found: set[int] = set()
     wrong: dict[str, Problem] = {}
     for case in cases:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from acnorm.data.case import Case, Collection
+from acnorm.data.formats.pairs import classes_of_label_maps
 from acnorm.data.formats.rows import Rows, read_rows
 from acnorm.data.formats.settle import in_strata, is_whole_number, ordered, settle, split_name
+from acnorm.data.images import holds_slices, without_suffix
 from acnorm.data.problems import Problem, fault, faults
 
 SEPARATOR = "|"  # between the labels of one image, as NIH's ChestX-ray14 writes them
+Check = Callable[[Rows, int, dict[str, str]], Problem | None]
 _NOTHING = {"", "nan", "no finding"}
 _MISSING = {"", "nan"}  # "None" and "NA" stay what they may be: the name of a class
 
@@ -22,28 +25,25 @@ def detect(data: Path) -> bool:
 
 
 def read(data: Path) -> Collection:
-    """Read the cases of a table with the columns image and label, and optionally patient, split and id.
+    """Read the cases of a table with the columns image and label, or image and mask, and optionally patient, split, id.
 
-    Image paths count from the folder of the table. Labels are whole numbers from 0, in that order, or names,
-    in alphabetical order. With the column labels in the place of label, an image may show several classes, with a bar
+    Image paths count from the folder of the table; a folder of one DICOM series is a volume.
+    Labels are whole numbers from 0, in that order, or names, in alphabetical order. With the column labels in the place
+    of label, an image may show several classes, with a bar
     between (`Edema|Effusion`), or none (blank, or "No Finding"). Without an id column the id of a case is its image
-    path as written.
-    Raises `DataError` with every row at fault: no label, no image, an unknown split.
+    path as written. With the column mask and neither of these, cases have label maps; classes are then the numbers in
+    the maps, as of a folder of pairs, and ids are image paths without suffix.
+    Raises `DataError` with every row at fault: no label, no image, no label map, an unknown split.
     """
     table = read_rows(data)
+    if "mask" in table.columns and not {"label", "labels"} & set(table.columns):
+        return _of_label_maps(table)
     several = "labels" in table.columns and "label" not in table.columns
     needed = ("image", "labels" if several else "label")
-    table.require(needed, "the table needs image and label (or labels), and may have patient, split and id")
+    table.require(needed, "the table needs image and label (or labels, or mask), and may have patient, split and id")
     if not several:
         _label_kind(table)
-    problems: list[Problem] = []
-    sound: list[dict[str, str]] = []
-    for row, cells in table.rows:
-        found = [problem for check in _ROW_CHECKS[several:] if (problem := check(table, row, cells))]
-        problems += found
-        if not found:
-            sound.append(cells)
-    problems += _half_given_splits(table)
+    sound, problems = _checked(table, (_no_image, _no_split) if several else (_no_label, _no_image, _no_split))
     if several:
         return settle(_of_several(data, sound), problems)
     labels = [cells["label"] for cells in sound]
@@ -51,6 +51,31 @@ def read(data: Path) -> Collection:
     numbers = {name: number for number, name in enumerate(classes)}
     cases = tuple(_case(data, cells, numbers[_class_name(cells["label"], classes)]) for cells in sound)
     return settle(Collection(cases, classes, data, "table"), problems)
+
+
+def _checked(table: Rows, checks: Sequence[Check]) -> tuple[list[dict[str, str]], list[Problem]]:
+    """The rows that are sound, and what is wrong with the others."""
+    problems: list[Problem] = []
+    sound: list[dict[str, str]] = []
+    for row, cells in table.rows:
+        found = [problem for check in checks if (problem := check(table, row, cells))]
+        problems += found
+        if not found:
+            sound.append(cells)
+    return sound, problems + _half_given_splits(table)
+
+
+def _of_label_maps(table: Rows) -> Collection:
+    table.require(("image",), "the table needs image and mask, and may have patient, split and id")
+    sound, problems = _checked(table, (_no_image, _no_mask, _no_split))
+    cases = [replace(_case(table.path, cells, 0), mask=_path_of(table.path, cells["mask"])) for cells in sound]
+    named = [
+        case if cells.get("id") else replace(case, id=without_suffix(case.id))
+        for case, cells in zip(cases, sound, strict=True)
+    ]
+    classes, wrong = classes_of_label_maps(named)
+    sound_cases = tuple(case for case in named if case.id not in wrong)
+    return settle(Collection(sound_cases, classes, table.path, "table"), [*problems, *wrong.values()])
 
 
 def _of_several(data: Path, rows: list[dict[str, str]]) -> Collection:
@@ -84,7 +109,7 @@ def read_unlabelled(data: Path) -> tuple[Case, ...] | None:
 def _case(data: Path, cells: dict[str, str], label: int) -> Case:
     return Case(
         id=cells.get("id") or cells["image"],
-        image=_image_path(data, cells["image"]),
+        image=_path_of(data, cells["image"]),
         label=label,
         patient=_given(cells, "patient"),
         split=split_name(cells.get("split", "")),
@@ -96,7 +121,7 @@ def _given(cells: dict[str, str], column: str) -> str | None:
     return None if value.lower() in _MISSING else value
 
 
-def _image_path(data: Path, text: str) -> Path:
+def _path_of(data: Path, text: str) -> Path:
     return data.parent / text.replace("\\", "/")
 
 
@@ -107,11 +132,21 @@ def _no_label(table: Rows, row: int, cells: dict[str, str]) -> Problem | None:
 
 
 def _no_image(table: Rows, row: int, cells: dict[str, str]) -> Problem | None:
-    if not cells["image"]:
-        return Problem(str(table.path), f"row {row} names no image", "fill it in or remove the row")
-    path = _image_path(table.path, cells["image"])
-    if path.is_file():
+    return _no_file(table, row, cells["image"], "image")
+
+
+def _no_mask(table: Rows, row: int, cells: dict[str, str]) -> Problem | None:
+    return _no_file(table, row, "" if _given(cells, "mask") is None else cells["mask"], "mask")
+
+
+def _no_file(table: Rows, row: int, text: str, column: str) -> Problem | None:
+    if not text:
+        return Problem(str(table.path), f"row {row} names no {column}", "fill it in or remove the row")
+    path = _path_of(table.path, text)
+    if path.is_file() or (column == "image" and holds_slices(path)):
         return None
+    if column == "image" and path.is_dir():
+        return Problem(str(path), "a folder without DICOM files", f"name an image or a series in row {row}")
     remedy = f"correct row {row} of {table.path.name}; paths count from the folder of the table"
     return Problem(str(path), "no such file", remedy)
 
@@ -121,13 +156,6 @@ def _no_split(table: Rows, row: int, cells: dict[str, str]) -> Problem | None:
     if value is None or split_name(value):
         return None
     return Problem(str(table.path), f"row {row} has the split '{value}'", "allowed are train, val and test, or blank")
-
-
-_ROW_CHECKS: Sequence[Callable[[Rows, int, dict[str, str]], Problem | None]] = (
-    _no_label,
-    _no_image,
-    _no_split,
-)
 
 
 def _half_given_splits(table: Rows) -> list[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats import FORMATS, read_cases, table
 from acnorm.data.formats.settle import split_name
-from acnorm.data.images import is_image
+from acnorm.data.images import is_dicom, is_image
 from acnorm.errors import UserError
 
 logger = logging.getLogger("acnorm")
@@ -50,8 +50,12 @@ def _tells_no_classes(folder: Path) -> bool:
     return len(folders) == 1 and split_name(folders[0].name) is None
 
 
-def images_below(folder: Path) -> tuple[Case, ...]:
+def images_below(folder: Path, *, series: bool = False) -> tuple[Case, ...]:
     """Return the images in a folder and in those below it, by their paths; what else is there is told.
+
+    Args:
+        folder: of images.
+        series: take DICOM files as the slices of volumes, one in each folder that holds some, and not as images.
 
     Raises:
         UserError: there is none.
@@ -60,7 +64,7 @@ def images_below(folder: Path) -> tuple[Case, ...]:
         >>> images_below(Path("src/acnorm/data"))  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
             ...
-        acnorm.errors.UserError: src/acnorm/data: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does.
+        acnorm.errors.UserError: src/acnorm/data: holds no image and no volume; give a folder that does.
     """
     files = sorted(
         file
@@ -69,9 +73,14 @@ def images_below(folder: Path) -> tuple[Case, ...]:
     )
     images = [file for file in files if is_image(file)]
     if not images:
-        raise UserError(f"{folder}: holds no PNG, JPEG, TIFF or DICOM image; give a folder that does.")
+        raise UserError(f"{folder}: holds no image and no volume; give a folder that does.")
     others = [file.relative_to(folder).as_posix() for file in files if file not in set(images)]
     if others:
         named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         logger.warning("%s: left out %d that are no images (%s)", folder, len(others), named)
-    return tuple(Case(id=file.relative_to(folder).as_posix(), image=file, label=0) for file in images)
+    if series:
+        images = sorted({file.parent if is_dicom(file) else file for file in images})
+    return tuple(
+        Case(id=folder.name if image == folder else image.relative_to(folder).as_posix(), image=image, label=0)
+        for image in images
+    )
