@@ -189,6 +189,7 @@ def load_segmentation(
     seed: int = 0,
     memory: int = CACHE_BYTES,
     skip_bad: bool = False,
+    modality: str | None = None,
 ) -> PreparedSegmentation:
     """Read and split label maps, and learn from the training cases how intensities are brought to the network.
 
@@ -212,6 +213,7 @@ def load_segmentation(
         seed: of the splits, the patches and the augmentation.
         memory: bytes of prepared cases kept in memory, half of it for training.
         skip_bad: leave out cases that cannot be read, with a warning each, in the place of refusing the data.
+        modality: of volumes, such as "CT", where the data do not say theirs.
 
     Raises:
         UserError: the data cannot be read or split, hold no label maps, training cases differ in channels or axes, or
@@ -232,9 +234,11 @@ def load_segmentation(
     splits = split_cases(collection, seed=seed, file=splits_file)
     learnt = _learn(splits.train, classes)
     axes = learnt.axes
+    if axes == 3 and collection.modality is None and modality is not None:
+        logger.info("%s: the data do not say what the volumes are; taken as %s, as the task says", data, modality)
     sides = 2 if slices else axes
     preprocessing = replace(
-        learnt.preprocessing(collection.modality, window),
+        learnt.preprocessing(collection.modality or modality, window),
         patch=(patch_size or _PATCH_SIZES[sides],) * sides,
         spacing=_common_spacing(spacing, learnt.spacings, axes, sides),
         flips=flips,
