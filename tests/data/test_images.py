@@ -31,7 +31,7 @@ def test_a_row_of_an_archive(tmp_path: Path):
     ("content", "message"),
     [
         (b"", "the file is empty (0 bytes); copy or export it again"),
-        (b"GIF89a", "is a GIF image; convert it to PNG, JPEG, TIFF or DICOM"),
+        (b"GIF89a", "the image header cannot be read; export the image again as PNG"),
         (b"BMxxxx", "is a BMP image; convert it to PNG, JPEG, TIFF or DICOM"),
         (b"<html>", "is a web page or XML; convert it to PNG, JPEG, TIFF or DICOM"),
         (
@@ -75,3 +75,12 @@ def test_a_file_called_dicom_is_tried_as_such(tmp_path: Path):
     path.write_bytes(b"\x00\x01")
     with pytest.raises(UserError, match=r"scan\.dcm: .*DICOM"):
         read_file(path)
+
+
+def test_the_first_frame_of_a_gif_is_an_image(tmp_path: Path):
+    frames = [PIL.Image.new("L", (6, 4), value) for value in (51, 255)]
+    frames[0].save(tmp_path / "grey.gif", save_all=True, append_images=frames[1:])
+    PIL.Image.new("RGB", (6, 4), (255, 0, 51)).save(tmp_path / "colour.gif")
+    np.testing.assert_allclose(read_file(tmp_path / "grey.gif"), np.full((1, 4, 6), 0.2), rtol=1e-6)
+    np.testing.assert_allclose(read_file(tmp_path / "colour.gif")[:, 0, 0], [1, 0, 0.2], rtol=1e-6)
+    assert is_image(tmp_path / "grey.gif")

@@ -7,6 +7,7 @@ from pathlib import Path
 from acnorm.data.case import Case
 from acnorm.data.decoders.archive import read_row
 from acnorm.data.decoders.dicom import read_dicom
+from acnorm.data.decoders.numpy_files import NUMPY, is_array_volume, read_array_image
 from acnorm.data.decoders.pillow import read_with_pillow
 from acnorm.data.decoders.pixels import Image
 from acnorm.data.decoders.tiff import read_tiff
@@ -14,12 +15,11 @@ from acnorm.data.problems import fault
 
 NIFTI, ITK = (".nii", ".nii.gz"), (".mha", ".mhd", ".nrrd")
 DICOM = (".dcm", ".dicom")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", *DICOM)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".gif", *DICOM, *NUMPY)
 
-_PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"P5\n", b"P6\n")
+_PILLOW = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"P5\n", b"P6\n", b"GIF87a", b"GIF89a")
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _KNOWN_OTHERS = {
-    b"GIF8": "a GIF image",
     b"BM": "a BMP image",
     b"RIFF": "a WebP image",
     b"\x1f\x8b": "a gzip file",
@@ -33,11 +33,12 @@ _KNOWN_OTHERS = {
 def read_image(case: Case) -> Image:
     """Read the image of a case as float32 [channels, height, width] in 0..1: 1 channel for greys, 3 for colours.
 
-    PNG, JPEG, TIFF, PPM, single-file DICOM or a row of an .npz archive; the content decides, not the name.
+    PNG, JPEG, GIF, TIFF, PPM, single-file DICOM, an array of NumPy (.npy, .npz) or a row of an .npz archive; but for
+    arrays the content decides, not the name.
     8-bit values are divided by 255 and 16-bit values by 65535. What each kind does with windows, palettes,
     alpha and orientation stands in `acnorm.data.decoders`.
 
-    Volumes (NIfTI, MHA, MHD, NRRD, rows of three axes) come as [1, x, y, z], files with intensities as stored; of a
+    Volumes (NIfTI, MHA, MHD, NRRD, arrays and rows of three axes) come as [1, x, y, z], files as stored; of a
     case with a box, that cube in voxels of one millimetre.
 
     Raises `DataError`, one line with the file and the remedy, for anything that cannot be read.
@@ -65,17 +66,19 @@ def read_image(case: Case) -> Image:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file has the name of a volume, or is a folder: of one DICOM series.
+    """Whether a file has the name of a volume, is an array of three axes, or is a folder: of one DICOM series.
 
     Examples:
         >>> is_volume(Path("scans/1.nii.gz")), is_volume(Path("eyes/1.png"))
         (True, False)
     """
-    return path.name.lower().endswith((*NIFTI, *ITK)) or path.is_dir()
+    return path.name.lower().endswith((*NIFTI, *ITK)) or path.is_dir() or is_array_volume(path)
 
 
 def read_file(path: Path) -> Image:
     """Read an image file; see `read_image`."""
+    if path.suffix.lower() in NUMPY:
+        return read_array_image(path)
     head = _head(path)
     if head.startswith(_PILLOW):
         return read_with_pillow(path)

@@ -192,6 +192,7 @@ def load_segmentation(
     seed: int = 0,
     memory: int = CACHE_BYTES,
     skip_bad: bool = False,
+    modality: str | None = None,
 ) -> PreparedSegmentation:
     """Read and split label maps, and learn from the training cases how intensities are brought to the network.
 
@@ -216,6 +217,7 @@ def load_segmentation(
         memory: bytes of prepared cases kept in memory, half of it for training.
         skip_bad: leave out cases that cannot be read or do not fit the others, with a warning each, and go on without a
             class, in the place of refusing the data.
+        modality: of volumes, such as "CT", where the data do not say theirs.
 
     Raises:
         UserError: the data cannot be read or split, hold no label maps, cases differ in channels or axes or have the
@@ -244,9 +246,11 @@ def load_segmentation(
             name for name, given in (("--slices", slices), ("--spacing median", spacing == "median")) if given
         ]:
             logger.warning("%s has no effect on 2D images", flag)
+    if axes == 3 and collection.modality is None and modality is not None:
+        logger.info("%s: the data do not say what the volumes are; taken as %s, as the task says", data, modality)
     sides = 2 if slices else axes
     preprocessing = replace(
-        learnt.preprocessing(collection.modality, window),
+        learnt.preprocessing(collection.modality or modality, window),
         patch=(patch_size or _PATCH_SIZES[sides],) * sides,
         spacing=_common_spacing(spacing, learnt.spacings, axes, sides),
         flips=flips,

@@ -18,13 +18,14 @@ class Task:
 
     kind: what the data must hold, classes or label maps. about: what it is. settings: of ``acnorm finetune``, in
     the place of the general defaults. headline: the metrics that its field looks at first, by the beginning of their
-    names.
+    names. modality: of volumes in data that do not say theirs.
     """
 
     kind: Kind
     about: str
     settings: Mapping[str, Any]
     headline: tuple[str, ...]
+    modality: str | None = None
 
 
 _SLICES = {"slices": True, "epochs": 20, "batch_size": 16, "patches_per_case": 16, "spacing": "median"}
@@ -55,6 +56,7 @@ TASKS: dict[str, Task] = {
         "3D, lung nodules in CT",
         {"epochs": 30, "batch_size": 4, "patches_per_case": 1, "spacing": "median", "patch_size": 48},
         ("dice_", "iou_", "hd95_"),
+        modality="CT",
     ),
     "liver-tumor-segmentation": Task(
         "segmentation",
@@ -67,6 +69,7 @@ TASKS: dict[str, Task] = {
             "measures": "global_dice,lesions:2",
         },
         ("dice_", "global_dice_", "volume_error_", "lesion_recall_"),
+        modality="CT",
     ),
     "cardiac-segmentation": Task(
         "segmentation",
@@ -79,6 +82,7 @@ TASKS: dict[str, Task] = {
             "measures": "ejection_fraction:LV,ejection_fraction:RV",
         },
         ("dice", "hd95_", "ejection_fraction_error_"),
+        modality="MRI",
     ),
 }
 

@@ -20,6 +20,7 @@ from acnorm.data.decoders.itk import read_itk, write_itk
 from acnorm.data.decoders.labels import read_label_image, write_label_image
 from acnorm.data.decoders.lidc import read_consensus
 from acnorm.data.decoders.nifti import read_nifti, write_nifti
+from acnorm.data.decoders.numpy_files import NUMPY, is_array_volume, read_array, read_array_volume, write_array
 from acnorm.data.images import ITK, NIFTI, read_file
 from acnorm.data.problems import fault
 
@@ -47,7 +48,9 @@ class LabelledVolume:
 
 
 def read_volume(path: Path) -> Volume:
-    """Read NIfTI, MHA, MHD, NRRD or a folder of one DICOM series as it is stored (HU in CT), or a 2D image in 0..1.
+    """Read NIfTI, MHA, MHD, NRRD, NumPy or a folder of one DICOM series as stored (HU in CT), or a 2D image in 0..1.
+
+    Arrays of NumPy have voxels of one millimetre in RAS.
 
     Raises `DataError`, one line with the file and the remedy: not readable, four axes, NaN or infinity.
 
@@ -125,7 +128,7 @@ def read_labels(path: Path) -> Int[NDArray[np.int64], "*space"]:
 def write_mask(mask: Int[NDArray[np.uint8], "*space"], like: Path, out: Path) -> None:
     """Write a label map, given on the grid of `read_volume(like)`, in the geometry and orientation of `like` itself.
 
-    NIfTI, MHA, MHD and NRRD by the suffix of `out`; for 2D images PNG.
+    NIfTI, MHA, MHD, NRRD and .npy by the suffix of `out`; for 2D images PNG.
 
     Raises `UserError` where nothing can be written, and `DataError` for another kind of file than `like`.
 
@@ -141,26 +144,36 @@ def write_mask(mask: Int[NDArray[np.uint8], "*space"], like: Path, out: Path) ->
         raise fault(
             out, f"cannot be written in the geometry of {like.name}", f"give a name that ends as {like.name} does"
         )
-    writer = {NIFTI: write_nifti, ITK: write_itk}.get(_kind(like) or (), write_label_image)
+    writers = {NIFTI: write_nifti, ITK: write_itk, NUMPY: write_array}
+    writer = writers.get(_kind(like) or (), write_label_image)
     writer(mask, like, out)
 
 
 def _reader(path: Path) -> Callable[[Path], tuple[NDArray[Any], NDArray[np.float64]]] | None:
     if path.suffix.lower() == ".xml":
         return read_consensus
-    return {NIFTI: read_nifti, ITK: read_itk}.get(_kind(path) or ())
+    return {NIFTI: read_nifti, ITK: read_itk, NUMPY: read_array_volume}.get(_kind(path) or ())
 
 
 def _kind(path: Path) -> tuple[str, ...] | None:
     if path.is_dir():
         return ITK
     name = path.name.lower()
+    if name.endswith(NUMPY):
+        return NUMPY if not path.exists() or is_array_volume(path) else None
     return next((kind for kind in (NIFTI, ITK) if name.endswith(kind)), None)
 
 
 def _read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
     reader = _reader(path)
-    values, affine = (read_label_image(path), None) if reader is None else reader(path)
+    values: NDArray[Any]
+    affine: NDArray[np.float64] | None = None
+    if path.suffix.lower() in NUMPY:  # whatever the number of axes: labels have no channels
+        values = read_array(path).astype(np.float64)
+    elif reader is None:
+        values = read_label_image(path)
+    else:
+        values, affine = reader(path)
     whole: NDArray[np.int64] = np.nan_to_num(values, nan=-1, posinf=-1).round().astype(np.int64)
     if (whole != values).any() or whole.min(initial=0) < 0:
         raise fault(path, "holds fractions, negative values or NaN, which are no labels", "save whole numbers from 0")

@@ -11,7 +11,8 @@ import pandas as pd
 from acnorm.data.atomic import replacing
 from acnorm.data.case import Case, Collection, named
 from acnorm.data.dataset import CaseDataset
-from acnorm.data.formats import FORMATS, read_cases, table
+from acnorm.data.formats import FORMATS, medmnist, read_cases, table
+from acnorm.data.formats.medmnist import is_array_of_one
 from acnorm.data.formats.settle import split_name
 from acnorm.data.formats.unlabelled import images_below
 from acnorm.data.images import is_image
@@ -93,7 +94,7 @@ def _cases(data: Path, format: str | None, classes: tuple[str, ...], *, volumes:
     """The cases and whether they have labels: not for images, for folders of other names, for a table without any."""
     if format is None and data.is_dir() and _is_of_images(data, classes):
         return images_below(data, series=volumes), False
-    if format is None and data.is_file() and is_image(data):
+    if format is None and data.is_file() and is_image(data) and (is_array_of_one(data) or not medmnist.detect(data)):
         return (Case(id=data.name, image=data, label=0),), False
     if format in (None, "table") and table.detect(data):
         cases = table.read_unlabelled(data)

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acnorm.data.case import Case
+from acnorm.data.decoders.numpy_files import NUMPY
 from acnorm.data.formats import FORMATS, read_cases, table
+from acnorm.data.formats.medmnist import is_array_of_one
 from acnorm.data.formats.unlabelled import images_below
-from acnorm.data.images import ITK, NIFTI, without_suffix
+from acnorm.data.images import ITK, NIFTI, is_volume, without_suffix
 from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.data.volumes import read_case_volume, write_mask
 from acnorm.errors import UserError
@@ -83,6 +85,8 @@ def mask_name(case: Case) -> str:
     """
     name = case.image.name.lower()
     suffix = next((end for end in (".nii.gz", *NIFTI, *ITK) if name.endswith(end)), ".png")
+    if case.image.suffix.lower() in NUMPY and is_volume(case.image):
+        suffix = ".npy"
     return without_suffix(case.id).replace("/", "_") + (".mha" if case.image.is_dir() else suffix)
 
 
@@ -100,6 +104,8 @@ def _refuse_equal(cases: tuple[Case, ...], targets: list[Path]) -> None:
 def _cases(data: Path, format: str | None, *, series: bool) -> tuple[Case, ...]:
     if not data.exists():
         raise UserError(f"{data}: no such file or folder; check the path.")
+    if format is None and is_array_of_one(data):
+        return (Case(data.name, data, 0),)
     known = next((name for name, kind in FORMATS.items() if name != "folder" and kind.detect(data)), None)
     if (format or known) == "table" and (cases := table.read_unlabelled(data)) is not None:
         return cases

@@ -14,6 +14,7 @@ from acnorm.data.atomic import replacing
 from acnorm.data.case import Case
 from acnorm.data.patches import PATCH_AUGMENTATIONS, Labelled
 from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, WholeCases, load_segmentation
+from acnorm.data.tasks import find_task
 from acnorm.data.volumes import read_case_volume, read_labels, write_mask
 from acnorm.models.sources import Network, build_unet
 from acnorm.training.config import FinetuneConfig, numbers_of
@@ -52,6 +53,7 @@ class SegmentationKind:
             seed=config.seed,
             memory=round(config.memory * 1024**3),
             skip_bad=config.skip_bad,
+            modality=None if config.task is None else find_task(config.task).modality,
         )
         measures_by_region(config.measures, _regions(data, config))  # a class that is none is told before training
         return data

@@ -1,4 +1,4 @@
-"""PNG, JPEG and PPM, and the compressed TIFFs that tifffile alone does not unpack, through Pillow."""
+"""PNG, JPEG, GIF and PPM, and the compressed TIFFs that tifffile alone does not unpack, through Pillow."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ _GREY = {"1", "L", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
 def read_with_pillow(path: Path) -> Image:
     """Read an 8 or 16 bit image, upright as its EXIF orientation says, as [1 or 3, height, width] in 0..1.
 
-    Palettes, CMYK and other colour spaces become RGB; alpha is dropped; greys keep one channel. Pillow keeps
-    16 bits for greys only: a 16-bit RGB PNG arrives with 8. Raises `DataError` for damaged files.
+    Palettes, CMYK and other colour spaces become RGB; alpha is dropped; greys keep one channel; of a GIF the first
+    frame counts, grey where none has colour. Pillow keeps 16 bits for greys alone: a 16-bit RGB PNG arrives with 8.
+    Raises `DataError` for damaged files.
     """
     with warnings.catch_warnings():
         # a large photograph is no attack, and what Pillow says of odd metadata does not touch the pixels
         warnings.simplefilter("ignore")
         try:
-            with PillowImage.open(path, formats=("PNG", "JPEG", "TIFF", "PPM")) as opened:
+            with PillowImage.open(path, formats=("PNG", "JPEG", "TIFF", "PPM", "GIF")) as opened:
                 opened.load()
-                return _to_array(_upright(opened), path)
+                found = _to_array(_upright(opened), path)
+                # a GIF has a palette even of greys
+                return found[:1] if opened.format == "GIF" and (found == found[:1]).all() else found
         except DataError:
             raise
         except PillowImage.DecompressionBombError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,17 @@ from acnorm.data.problems import fault
 def detect(data: Path) -> bool:
     """Whether this is a file that ends in .npz."""
     return data.is_file() and data.suffix.lower() == ".npz"
+
+
+def is_array_of_one(data: Path) -> bool:
+    """Whether an .npz holds one image or volume under a name of its own, and not images and labels of splits."""
+    if not detect(data):
+        return False
+    try:
+        with np.load(data, allow_pickle=False) as file:
+            return not any(name.startswith(SPLITS) for name in file.files)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return False
 
 
 def read(data: Path) -> Collection:

@@ -1,0 +1,89 @@
+"""Arrays of NumPy, .npy or .npz, as images and volumes of one case: numbers alone, nothing pickled.
+
+Two axes are a 2D image, three with 1, 3 or 4 values last one with channels, any other three a volume: x, y, z in RAS
+with voxels of one millimetre, since the file says nothing of its geometry.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from acnorm.data.atomic import replacing
+from acnorm.data.decoders.pixels import Image, channels_first, to_unit
+from acnorm.data.problems import DataError, fault
+
+NUMPY = (".npy", ".npz")
+_KEYS = ("image", "data", "arr_0")
+_CHANNELS = (1, 3, 4)
+
+
+def read_array(path: Path, *, map_only: bool = False) -> NDArray[Any]:
+    """Read the one array of a file; of several in an .npz that which is called image, data or arr_0.
+
+    `map_only` leaves the values of an .npy in the file.
+
+    Raises `DataError` for a file that cannot be read, other than numbers, and several arrays of other names.
+    """
+    try:
+        if map_only and path.suffix.lower() == ".npy":
+            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            array = found if isinstance(found, np.ndarray) else _of_archive(found, path)
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise fault(path, "no such file", "check the path") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        told = " ".join(str(error).split())[:80]
+        raise fault(path, f"is no NumPy file that can be read ({told})", "save it again, as numbers") from None
+    if array.dtype.kind not in "biuf":
+        raise fault(path, f"holds values of type {array.dtype}", "save numbers")
+    return array
+
+
+def _of_archive(archive: Any, path: Path) -> NDArray[Any]:
+    with archive:
+        names = archive.files
+        key = names[0] if len(names) == 1 else next((name for name in _KEYS if name in names), None)
+        if key is not None:
+            return np.asarray(archive[key])
+    listed = ", ".join(names[:5]) or "nothing"
+    raise fault(path, f"holds {listed}", f"keep one array, or call it {', '.join(_KEYS[:-1])} or {_KEYS[-1]}")
+
+
+def is_array_volume(path: Path) -> bool:
+    """Whether a NumPy file holds a volume; also False where it cannot be read."""
+    if path.suffix.lower() not in NUMPY:
+        return False
+    try:
+        shape = read_array(path, map_only=True).shape
+    except DataError:
+        return False
+    return len(shape) > 2 and not (len(shape) == 3 and shape[2] in _CHANNELS)
+
+
+def read_array_image(path: Path) -> Image:
+    """Read a 2D image as [1 or 3, height, width] in 0..1, whole numbers by the range of their type."""
+    return channels_first(to_unit(read_array(path), path), path)
+
+
+def read_array_volume(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[NDArray[np.float64], "4 4"]]:
+    """Read a volume as stored, with voxels of one millimetre in RAS."""
+    array = read_array(path)
+    if array.ndim != 3:
+        raise fault(path, f"has {array.ndim} axes, three are needed", "give a volume of three axes")
+    return array.astype(np.float32), np.eye(4)
+
+
+def write_array(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> None:  # noqa: ARG001
+    """Write a label map as .npy."""
+    with replacing(out) as draft, draft.open("wb") as file:
+        np.save(file, mask.astype(np.uint8), allow_pickle=False)
