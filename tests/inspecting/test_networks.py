@@ -103,7 +103,7 @@ def test_images_are_brought_to_the_network_as_in_the_run(run: InspectedRun):
     cases = probe_cases(run.config, run.folder, 4)
     images = prepared(cases, run.shipped.preprocessing)
     assert images.shape == (4, 3, 16, 16)
-    with pytest.raises(UserError, match="its images are of another kind than those of the other runs"):
+    with pytest.raises(UserError, match="has 2 axes, 3 are needed; give volumes, or a folder for each DICOM series"):
         prepared(cases, replace(run.shipped.preprocessing, dimensions=3, mean=(0.0,) * 3))
 
 
