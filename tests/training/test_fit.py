@@ -6,8 +6,10 @@ import io
 import logging
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -301,8 +303,12 @@ def test_the_same_checkpoint_undamaged_is_resumed(folder: Path, stopped: Path, t
 def test_a_checkpoint_that_may_not_be_read_is_not_taken_for_damaged(
     folder: Path, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def refuse(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    archive = zipfile.ZipFile
+
+    def refuse(file: Any, *others: Any, **options: Any) -> zipfile.ZipFile:
+        if str(file).endswith(".ckpt"):
+            raise PermissionError(13, "Permission denied")
+        return archive(file, *others, **options)  # the data are an archive as well
 
     run = shutil.copytree(stopped, tmp_path / "run")
     monkeypatch.setattr("acnorm.training.fit.zipfile.ZipFile", refuse)
