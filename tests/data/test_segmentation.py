@@ -82,6 +82,23 @@ def test_other_volumes_are_normalised_one_by_one(tmp_path: Path):
         assert float(image.std(correction=0)) == pytest.approx(1, abs=1e-5)
 
 
+def test_volumes_that_do_not_say_what_they_are_are_what_the_task_says(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    told = load_segmentation(volumes(tmp_path / "told"), patch_size=4, modality="MRI")
+    assert told.preprocessing.mean is not None  # the data say CT
+    assert "taken as" not in caplog.text
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    for name, folder in (("images", "imagesTr"), ("masks", "labelsTr")):
+        (pairs / name).mkdir()
+        for file in (tmp_path / "told" / folder).iterdir():
+            file.rename(pairs / name / file.name.replace("_0000", ""))
+    with caplog.at_level("INFO", logger="acnorm"):
+        found = load_segmentation(pairs, patch_size=4, modality="CT")
+    assert found.preprocessing == told.preprocessing
+    assert "pairs: the data do not say what the volumes are; taken as CT, as the task says" in caplog.text
+    assert load_segmentation(pairs, patch_size=4).preprocessing.mean is None
+
+
 def test_test_cases_are_not_looked_at_for_the_intensities(tmp_path: Path):
     before = load_segmentation(volumes(tmp_path), patch_size=4)
     for case in (*before.splits.test, *before.splits.val):

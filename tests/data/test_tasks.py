@@ -45,3 +45,8 @@ def test_a_name_that_is_not_known_is_told_with_the_nearest():
     assert str(refused.value).startswith("--task 'tumour' is not known; there are classification, segmentation, dr-")
     with pytest.raises(UserError, match=r"^--task 'cardiac' is not known; did you mean cardiac-segmentation\?$"):
         config_from_flags([*FLAGS, "--task", "cardiac"])
+
+
+def test_named_tasks_say_what_their_volumes_are():
+    told = {name: task.modality for name, task in TASKS.items() if task.modality is not None}
+    assert told == {"nodule-segmentation": "CT", "liver-tumor-segmentation": "CT", "cardiac-segmentation": "MRI"}

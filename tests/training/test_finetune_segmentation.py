@@ -20,7 +20,9 @@ from acnorm.data.segmentation_phantoms import segmentation_phantoms
 from acnorm.data.volumes import read_labelled, read_labels
 from acnorm.errors import UserError
 from acnorm.models.sources import build_network
+from acnorm.training.config import FinetuneConfig
 from acnorm.training.run_folder import RunFolder
+from acnorm.training.segmentation_kind import SegmentationKind
 from acnorm.training.segmentation_metrics import region_scores
 from acnorm.training.shipping import load_shipped
 from tiny_runs import draw_nothing, spread_norms
@@ -202,6 +204,16 @@ def test_the_shipped_network_gives_the_masks(home: Path, runs: dict[str, Path]):
     assert shipped.preprocessing.shape == (1, 16, 16, 16)
     with torch.no_grad():
         assert shipped.network(torch.zeros(1, 1, 16, 16, 16)).shape == (1, 2, 16, 16, 16)
+
+
+@pytest.mark.parametrize(("task", "by_voxels"), [("nodule-segmentation", True), ("segmentation", False)])
+def test_the_task_says_that_pairs_of_volumes_are_ct(home: Path, tmp_path: Path, task: str, by_voxels: bool):
+    for name, folder in (("images", "imagesTr"), ("masks", "labelsTr")):
+        (tmp_path / name).mkdir()
+        for file in (home / "nodule" / folder).iterdir():
+            shutil.copy(file, tmp_path / name / file.name.replace("_0000", ""))
+    config = FinetuneConfig(data=str(tmp_path), model="monai/resnet10", out="run", task=task, patch_size=16)
+    assert (SegmentationKind().prepare(config, None).preprocessing.mean is not None) == by_voxels
 
 
 def test_a_resumed_run_is_as_if_it_had_never_stopped(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -22,8 +22,8 @@ def read_with_pillow(path: Path) -> Image:
     """Read an 8 or 16 bit image, upright as its EXIF orientation says, as [1 or 3, height, width] in 0..1.
 
     Palettes, CMYK and other colour spaces become RGB; alpha is dropped; greys keep one channel; of a GIF the first
-    frame counts, grey where none has colour. Pillow keeps 16 bits for greys alone: a 16-bit RGB PNG arrives with 8.
-    Raises `DataError` for damaged files.
+    frame counts, grey where none has colour. Pillow keeps 16 bits for greys alone: a 16-bit RGB PNG arrives with
+    8. Raises `DataError` for damaged files.
     """
     with warnings.catch_warnings():
         # a large photograph is no attack, and what Pillow says of odd metadata does not touch the pixels
