@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
 from acnorm.data.formats import read_cases
@@ -54,7 +55,22 @@ def _batch(cases: list[tuple[np.ndarray, int]]) -> Batch:
     return {"image": images, "label": torch.tensor([label for _, label in cases])}
 
 
-def held_out_losses(method: str, blueprint: Blueprint, data: Batch, *, steps: int) -> tuple[float, float, object]:
+def by_adamw(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=0.001)
+
+
+def by_sgd(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.03, momentum=0.9)
+
+
+def held_out_losses(
+    method: str,
+    blueprint: Blueprint,
+    data: Batch,
+    *,
+    steps: int,
+    optimizer_of: Callable[[list[nn.Parameter]], torch.optim.Optimizer] = by_adamw,
+) -> tuple[float, float, object]:
     """The loss on the second half of the cases before and after training on the first."""
     torch.manual_seed(0)
     pretext = make_pretext(method)
@@ -70,9 +86,7 @@ def held_out_losses(method: str, blueprint: Blueprint, data: Batch, *, steps: in
 
     before = loss()
     torch.manual_seed(2)
-    learnt = [value for value in network.parameters() if value.requires_grad]
-    quick = method == "rotation" and blueprint.dimensions == 2  # of all tasks the one that SGD learns faster
-    optimizer = torch.optim.SGD(learnt, lr=0.03, momentum=0.9) if quick else torch.optim.AdamW(learnt, lr=0.001)
+    optimizer = optimizer_of([value for value in network.parameters() if value.requires_grad])
     for step in range(steps):
         optimizer.zero_grad()
         pretext.loss(network, train).backward()
@@ -82,7 +96,7 @@ def held_out_losses(method: str, blueprint: Blueprint, data: Batch, *, steps: in
 
 
 def test_quick_in_2d(flat: Batch):
-    before, after, network = held_out_losses("rotation", Blueprint(NETWORK, 3, 2), flat, steps=100)
+    before, after, network = held_out_losses("rotation", Blueprint(NETWORK, 3, 2), flat, steps=100, optimizer_of=by_sgd)
     assert after < before
     rest = flat["image"][len(flat["label"]) // 2 :]
     turns = torch.arange(len(rest)) % 4

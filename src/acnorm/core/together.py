@@ -99,8 +99,8 @@ class _Together:
         return [torch.stack(several) for several in zip(*(layer.parts() for layer in layers), strict=True)]
 
     def _prepare(self, source: Tensor, kind: object, options: dict[str, Any]) -> Source:
-        made_from, prepared = self._prepared.get(kind, (None, None))
-        if prepared is None or made_from is None or not torch.equal(made_from, source):
-            prepared = prepare_source(source.view(source.shape[0] // 2, 2, -1), **options)
-            self._prepared[kind] = source, prepared
-        return prepared
+        held = self._prepared.get(kind)  # what it was made from, and what was made
+        if held is None or not torch.equal(held[0], source):
+            held = source, prepare_source(source.view(source.shape[0] // 2, 2, -1), **options)
+            self._prepared[kind] = held
+        return held[1]

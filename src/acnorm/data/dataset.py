@@ -103,7 +103,7 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
 
     def _read(self, index: int) -> Tensor:
         image = read_image(self.cases[index])
-        axes = 3 if self.preprocessing.slices is not None else self.preprocessing.dimensions
+        axes = self.preprocessing.axes
         if image.ndim - 1 != axes:
             remedy = "give 2D images" if axes == 2 else "give volumes, or a folder for each DICOM series"
             raise fault(self.cases[index].where(), f"has {image.ndim - 1} axes, {axes} are needed", remedy)

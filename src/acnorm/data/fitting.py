@@ -35,7 +35,7 @@ def outline(case: Case) -> Outline:
         Outline(case=..., axes=3, channels=2, content=None)
     """
     channels = 1 + len(case.channels)
-    if case.image.is_dir() or is_volume(case.image):
+    if is_volume(case.image):
         return Outline(case, 3, channels, content_of(case.image) if case.image.exists() else None)
     image = read_image(case)
     blank = image.min() == image.max()

@@ -50,6 +50,11 @@ class Preprocessing:
         """[channel, size, size] or [channel, size, size, size], of what the network takes."""
         return self.channels, *(self.size,) * self.dimensions
 
+    @property
+    def axes(self) -> int:
+        """Of the images that it takes: 3 of volumes, those taken slice by slice among them."""
+        return self.dimensions if self.slices is None else 3
+
     def __call__(self, image: NDArray[np.float32]) -> Float[Tensor, " channel *space"]:
         """Prepare one image [channel, height, width], or volume [channel, x, y, z]."""
         return self.normalise(self.fit(image))

@@ -242,10 +242,9 @@ def load_segmentation(
     untrained = learnt.untrained(collection, skip_bad=skip_bad)
     axes = learnt.axes
     if axes == 2:
-        for flag in [
-            name for name, given in (("--slices", slices), ("--spacing median", spacing == "median")) if given
-        ]:
-            logger.warning("%s has no effect on 2D images", flag)
+        for flag, given in (("--slices", slices), ("--spacing median", spacing == "median")):
+            if given:
+                logger.warning("%s has no effect on 2D images", flag)
     if axes == 3 and collection.modality is None and modality is not None:
         logger.info("%s: the data do not say what the volumes are; taken as %s, as the task says", data, modality)
     sides = 2 if slices else axes

@@ -77,9 +77,7 @@ def predict(
         raise UserError(f"--out {target}: predictions are a table; give a name that ends in .csv.")
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists; give --out another file, or --overwrite.")
-    prepare = shipped.preprocessing
-    volumes = prepare.dimensions == 3 or prepare.slices is not None
-    cases, labelled = _cases(data, format, shipped.classes, volumes=volumes)
+    cases, labelled = _cases(data, format, shipped.classes, volumes=shipped.preprocessing.axes == 3)
     several = len(shipped.classes) if shipped.several else None
     dataset = CaseDataset(cases, shipped.preprocessing, several=several)
     found = predict_cases(shipped.network, dataset)

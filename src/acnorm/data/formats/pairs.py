@@ -53,9 +53,7 @@ def read(data: Path) -> Collection:
                 case = Case(name if split is None else f"{root.name}/{name}", images[name][0], 0)
                 cases.append(replace(case, patient=patient_of(name), split=split, mask=masks[name][0]))
     problems.sort(key=lambda problem: problem.file)
-    classes, wrong = classes_of_label_maps(cases)
-    sound = tuple(case for case in cases if case.id not in wrong)
-    return settle(Collection(sound, classes, data, "pairs"), [*problems, *wrong.values()])
+    return with_classes_of_maps(cases, data, "pairs", problems)
 
 
 def _roots(data: Path) -> list[tuple[str | None, Path]]:
@@ -92,8 +90,15 @@ def _doubles(files: dict[str, list[Path]]) -> list[Problem]:
     ]
 
 
-def classes_of_label_maps(cases: Sequence[Case]) -> tuple[tuple[str, ...], dict[str, Problem]]:
-    """The classes of label maps that no file names, by their numbers; what is wrong with a map, by its case."""
+def with_classes_of_maps(cases: Sequence[Case], data: Path, format: str, problems: Sequence[Problem]) -> Collection:
+    """The collection of cases whose classes no file names, without those whose label map is wrong; settled."""
+    classes, wrong = _classes(cases)
+    sound = tuple(case for case in cases if case.id not in wrong)
+    return settle(Collection(sound, classes, data, format), [*problems, *wrong.values()])
+
+
+def _classes(cases: Sequence[Case]) -> tuple[tuple[str, ...], dict[str, Problem]]:
+    """The classes, by the numbers in the maps, and what is wrong with a map, by the id of its case."""
     found: set[int] = set()
     wrong: dict[str, Problem] = {}
     for case in cases:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from acnorm.data.case import Case, Collection
-from acnorm.data.formats.pairs import classes_of_label_maps
+from acnorm.data.formats.pairs import with_classes_of_maps
 from acnorm.data.formats.rows import Rows, read_rows
 from acnorm.data.formats.settle import in_strata, is_whole_number, ordered, settle, split_name
 from acnorm.data.images import holds_slices, without_suffix
@@ -73,9 +73,7 @@ def _of_label_maps(table: Rows) -> Collection:
         case if cells.get("id") else replace(case, id=without_suffix(case.id))
         for case, cells in zip(cases, sound, strict=True)
     ]
-    classes, wrong = classes_of_label_maps(named)
-    sound_cases = tuple(case for case in named if case.id not in wrong)
-    return settle(Collection(sound_cases, classes, table.path, "table"), [*problems, *wrong.values()])
+    return with_classes_of_maps(named, table.path, "table", problems)
 
 
 def _of_several(data: Path, rows: list[dict[str, str]]) -> Collection:
