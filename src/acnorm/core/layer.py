@@ -37,7 +37,7 @@ _OFFSET_BUFFERS = ("weight_offset", "bias_offset")
 
 
 # A forward puts the merged affine in the place of the layer's own for its length: one thread at a time.
-_SWAPPING = threading.RLock()
+SWAPPING = threading.RLock()
 _HIDDEN_WEIGHT = (
     "the weight of the wrapped layer is hidden by another tensor. FullyShardedDataParallel (FSDP 1) does so: use DDP "
     "or FSDP 2 (torch.distributed.fsdp.fully_shard). torch.nn.utils.prune does so: prune after acnorm.fold(model)."
@@ -182,7 +182,7 @@ class ACNorm(nn.Module):
             return cast(Tensor, self.norm(input))
         if torch.compiler.is_compiling():
             return self._normalise(input)
-        with _SWAPPING:
+        with SWAPPING:
             return self._normalise(input)
 
     def _normalise(self, input: Tensor) -> Tensor:
