@@ -65,7 +65,7 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
 def test_everything_doubtful_is_said(tmp_path: Path) -> None:
     run_folders.write_run(tmp_path, classes=("no", "yes"), cases=12, patients=False)
     split = {"cases": 12, "metrics": {"macro_auc": {"value": None, "reason": "no case of 'yes'"}}}
-    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split}, best_epoch=12)
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split}, best_epoch=11)
     run_folders.change_json(tmp_path / "load_report.json", parameter_share=0.4, norm_share=0.25)
     run_folders.change_json(tmp_path / "data.json", warnings=["3 images are duplicates."])
     assert summary.cautions(read_run(tmp_path)) == [
