@@ -72,7 +72,7 @@ def test_everything_doubtful_is_said(tmp_path: Path) -> None:
         "Patients are unknown: intervals are over cases, and too narrow if patients have several images.",
         "Macro AUC is undefined on the test split: no case of 'yes'.",
         "The last epoch was the best: longer training may give more.",
-        "Only 40% of the model's parameters came from the checkpoint.",
+        "Only 40% of the parameters outside the head came from the checkpoint.",
         "Only 25% of the norm layers came from the checkpoint.",
         "3 images are duplicates.",
         "Few test cases of no (6), yes (6): what is said of each such class is uncertain.",

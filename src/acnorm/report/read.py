@@ -31,7 +31,7 @@ from acnorm.report.records import (
 from acnorm.report.thumbnail import thumbnail
 
 Record = TypeVar("Record")
-GROUPS = ("loaded", "adapted", "missing", "unexpected")
+GROUPS = ("loaded", "adapted", "missing", "unexpected", "head")
 CURVES = (
     "epoch",
     "learning_rate",
