@@ -155,6 +155,23 @@ def test_unknown_rules_are_refused(partners: object):
         ACNorm(nn.BatchNorm1d(4), partners=partners)
 
 
+@pytest.mark.parametrize("grad", [True, False])
+def test_another_order_is_never_answered_from_memory(grad: bool):
+    plain = nn.BatchNorm1d(16, dtype=torch.float64)
+    nn.init.normal_(plain.bias)
+    layer, other = (
+        ACNorm(deepcopy(plain), partners="permuted", generator=torch.Generator().manual_seed(seed)).eval()
+        for seed in (0, 1)
+    )
+    for one in (layer, other):
+        one.weight.data += torch.arange(16) / 10
+    features = torch.randn(4, 16, dtype=torch.float64)
+    with torch.set_grad_enabled(grad):
+        assert not torch.equal(layer(features), other(features))
+        layer.load_state_dict(other.state_dict())
+        assert torch.equal(layer(features), other(features))
+
+
 def test_permuted_partners_need_an_order():
     with pytest.raises(ValueError, match="permuted partners need the order of the channels"):
         choose_partners(torch.eye(2), torch.eye(2), "permuted")

@@ -40,7 +40,8 @@ _OFFSET_BUFFERS = ("weight_offset", "bias_offset")
 SWAPPING = threading.RLock()
 _HIDDEN_WEIGHT = (
     "the weight of the wrapped layer is hidden by another tensor. FullyShardedDataParallel (FSDP 1) does so: use DDP "
-    "or FSDP 2 (torch.distributed.fsdp.fully_shard). torch.nn.utils.prune does so: prune after acnorm.fold(model)."
+    "or FSDP 2 (torch.distributed.fsdp.fully_shard). torch.nn.utils.prune and parametrize do so: use them after "
+    "acnorm.fold(model)."
 )
 _TRACED = "torch.fx cannot trace AC-Norm, whose affine depends on values; call acnorm.fold(model) first."
 
@@ -186,7 +187,7 @@ class ACNorm(nn.Module):
             return self._normalise(input)
 
     def _normalise(self, input: Tensor) -> Tensor:
-        if "weight" in self.norm.__dict__:
+        if "weight" in self.norm.__dict__ or not self._affine().keys() >= {"weight", "bias"}:
             raise RuntimeError(_HIDDEN_WEIGHT)
         if isinstance(input, torch.fx.Proxy):
             raise TypeError(_TRACED)
@@ -295,14 +296,16 @@ class ACNorm(nn.Module):
         return shared.affine if same and self.can_share() else None
 
     def affines(self) -> tuple[Tensor, ...]:
-        """Return what C is made of: γ_t, β_t, γ_s and β_s.
+        """Return what C is made of: γ_t, β_t, γ_s, β_s and, where partners are "permuted", their order.
 
         Examples:
             >>> len(ACNorm(nn.BatchNorm2d(8)).affines())
             4
         """
         target, source = self._affine(), cast(dict[str, Tensor], self._buffers)
-        return target["weight"], target["bias"], source["source_weight"], source["source_bias"]
+        four = target["weight"], target["bias"], source["source_weight"], source["source_bias"]
+        order = source.get("partner_order")
+        return four if order is None else (*four, order)
 
     def can_compare(self) -> bool:
         """Whether the layer remembers at all: its values can be looked at without waiting for them.
@@ -331,7 +334,7 @@ class ACNorm(nn.Module):
         return {"temperature": self.temperature, "partners": self.partners, "order": order}
 
     def _parts_now(self) -> tuple[Tensor, ...]:
-        weight, bias, source_weight, source_bias = self.affines()
+        weight, bias, source_weight, source_bias, *_ = self.affines()
         affine, source = torch.stack((weight.detach(), bias.detach())), torch.stack((source_weight, source_bias))
         return merged_apart(affine, source, eps=self.affine_eps, **self._rule())
 
