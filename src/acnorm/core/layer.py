@@ -21,13 +21,12 @@ from acnorm.core.correlation import (
     TEMPERATURE,
     affine_ratio,
     channel_correlation,
-    exact,
-    merge,
     merged_apart,
     recalibrate,
 )
+from acnorm.core.merge import merge
 from acnorm.core.partners import ALLOWED, PAPER, PERMUTED, from_number, is_known, to_number
-from acnorm.core.windowed import has_values
+from acnorm.core.values import exact, has_values
 
 Init = Literal["paper", "identity"]
 NORMS: dict[str, type[nn.Module]] = {"batch": _BatchNorm, "instance": _InstanceNorm, "group": nn.GroupNorm}

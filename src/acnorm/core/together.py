@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.correlation import Source, merge_together, merged_apart, prepare_source
+from acnorm.core.correlation import Source, merged_apart, prepare_source
 from acnorm.core.layer import SWAPPING, ACNorm
+from acnorm.core.merge import merge_together
 from acnorm.core.partners import PAPER
 
 
