@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.convert import acnorm_layers, convert
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert
 from acnorm.core.correlation import affine_ratio, channel_correlation, recalibrate
 from acnorm.core.fold import fold
 from acnorm.core.layer import ACNorm

@@ -16,7 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from acnorm.core import correlation, together
 from acnorm.core import layer as layer_module
-from acnorm.core.convert import acnorm_layers, convert, revert
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert, revert
 from acnorm.core.fold import fold
 from acnorm.core.layer import ACNorm
 from acnorm.core.together import work_alone, work_together

@@ -6,7 +6,8 @@ merge        the affine with what it borrows, and its gradient
 windowed     the same product without building the C × C matrix, for wide layers
 layer        ``ACNorm``, the wrapper around one norm layer
 together     the formulas for all layers of equal width at once, as a converted network runs
-convert      ``convert`` and ``revert``: a whole network in place, with a census of what was done
+census       which norm layers a network has, which of them are converted, and why the others are not
+convert      ``convert`` and ``revert``: a whole network in place
 fold         ``fold``: back to a plain network with equal outputs
 summary      gain, sparsity and drift of a converted network
 values       in which precision values are taken, and when they can be looked at
