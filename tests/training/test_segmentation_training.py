@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from acnorm.core.convert import acnorm_layers, convert
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert
 from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, load_segmentation
 from acnorm.models.sources import build_unet
 from acnorm.training.fit import fit

@@ -31,7 +31,7 @@ from acnorm.report.records import (
 from acnorm.report.thumbnail import thumbnail
 
 Record = TypeVar("Record")
-GROUPS = ("loaded", "adapted", "missing", "unexpected")
+GROUPS = ("loaded", "adapted", "missing", "unexpected", "head")
 CURVES = (
     "epoch",
     "learning_rate",
@@ -137,7 +137,7 @@ def _history(path: Path) -> pd.DataFrame | None:
     if table is None:
         return None
     try:
-        table["epoch"] = [int(epoch) for epoch in table["epoch"]]
+        table["epoch"] = [int(epoch) + 1 for epoch in table["epoch"]]
         for column in set(CURVES) & set(table.columns):
             table[column] = pd.to_numeric(table[column])
     except (TypeError, ValueError) as error:
@@ -225,7 +225,7 @@ def _results(raw: Any) -> Results:
         classes=tuple(map(str, raw["classes"])),
         resampled=str(raw["resampled"]),
         monitor=str(raw.get("monitor", "")),
-        best_epoch=_whole(raw.get("best_epoch")),
+        best_epoch=None if raw.get("best_epoch") is None else int(raw["best_epoch"]) + 1,
         epochs=_whole(raw.get("epochs")),
         seconds=_real(raw.get("seconds")),
         splits=splits,

@@ -59,7 +59,7 @@ class StatisticsGap:
 
 @dataclass(frozen=True)
 class Results:
-    """`metrics.json`: the final figures of the chosen epoch."""
+    """`metrics.json`: the final figures of the chosen epoch, which is counted from 1 here and from 0 in the file."""
 
     classes: tuple[str, ...]
     resampled: str
@@ -168,7 +168,7 @@ class ACNormFacts:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder in memory."""
+    """A run folder in memory; the epochs of its history are counted from 1, those of `metrics.csv` from 0."""
 
     folder: Path
     config: Mapping[str, object]

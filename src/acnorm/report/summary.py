@@ -233,7 +233,7 @@ def _about_statistics(gap: StatisticsGap | None) -> list[str]:
 def _about_checkpoint(run: Run) -> list[str]:
     load, told = run.load, []
     if load is not None and load.parameter_share is not None and load.parameter_share < LITTLE_LOADED:
-        told.append(f"Only {load.parameter_share:.0%} of the model's parameters came from the checkpoint.")
+        told.append(f"Only {load.parameter_share:.0%} of the parameters outside the head came from the checkpoint.")
     if load is not None and load.norm_share is not None and load.norm_share < 1:
         told.append(f"Only {load.norm_share:.0%} of the norm layers came from the checkpoint.")
     return told
