@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from acnorm.core.convert import acnorm_layers, convert
-from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, load_segmentation
+from acnorm.data.intensities import IntensityPreprocessing
+from acnorm.data.segmentation import PreparedSegmentation, load_segmentation
 from acnorm.models.sources import build_unet
 from acnorm.training.fit import fit
 from acnorm.training.module import FinetuneModule

@@ -15,8 +15,9 @@ from acnorm.data.dataset import CaseDataset, Key
 from acnorm.data.formats.unlabelled import read_with_or_without_labels
 from acnorm.data.loading import load_data
 from acnorm.data.patches import Movement, take
-from acnorm.data.segmentation import WholeCases, load_segmentation
+from acnorm.data.segmentation import load_segmentation
 from acnorm.data.splits import Splits
+from acnorm.data.whole_cases import WholeCases
 from acnorm.errors import UserError
 from acnorm.models.sources import find_source
 from acnorm.training.config import numbers_of

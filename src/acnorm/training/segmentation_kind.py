@@ -12,10 +12,12 @@ from torch import nn
 
 from acnorm.data.atomic import replacing
 from acnorm.data.case import Case
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.data.patches import PATCH_AUGMENTATIONS, Labelled
-from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, WholeCases, load_segmentation
+from acnorm.data.segmentation import PreparedSegmentation, load_segmentation
 from acnorm.data.tasks import find_task
 from acnorm.data.volumes import read_case_volume, read_labels, write_mask
+from acnorm.data.whole_cases import WholeCases
 from acnorm.models.sources import Network, build_unet
 from acnorm.training.config import FinetuneConfig, numbers_of
 from acnorm.training.inference import segment_case
