@@ -12,8 +12,7 @@ import torch
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.dataset import CACHE_BYTES
-from acnorm.data.fitting import only_fitting
-from acnorm.data.formats import read_cases
+from acnorm.data.fitting import only_fitting, outline, told_shared
 from acnorm.data.intensities import IntensityPreprocessing, resample
 from acnorm.data.learnt import Learnt, learn
 from acnorm.data.patches import (
@@ -23,7 +22,7 @@ from acnorm.data.patches import (
     PatchAugmentation,
     PatchDataset,
 )
-from acnorm.data.skipping import read_sound, without_broken
+from acnorm.data.skipping import read_sound
 from acnorm.data.splits import Splits, split_cases
 from acnorm.data.volumes import read_labelled
 from acnorm.data.whole_cases import WholeCases
@@ -124,7 +123,11 @@ def load_segmentation(
     )
     read = partial(_prepared, classes=classes, preprocessing=preprocessing)
     patches, whole = partial(read, whole=False), partial(read, whole=True)
-    warnings = tuple(problem.line() for problem in (*collection.notes, *untrained))
+    outlines = [outline(case) for cases in splits.by_name().values() for case in cases]
+    warnings = (
+        *(problem.line() for problem in (*collection.notes, *untrained)),
+        *told_shared(outlines, collection),
+    )
     for warning in warnings:
         logger.warning("%s", warning)
     return PreparedSegmentation(
@@ -150,12 +153,9 @@ def load_segmentation(
 
 def _fitting(data: Path | str, format: str | None, *, skip_bad: bool) -> Collection:
     """The cases, all of which can be read and fit each other."""
-    collection = read_sound(data, format) if skip_bad else read_cases(data, format)
+    collection = read_sound(data, format, skip_bad=skip_bad)
     if collection.task != "segmentation":
         raise UserError(f"{data}: holds no label maps; give data in nnU-Net's layout, or images beside masks.")
-    classes = len(collection.classes)
-    if skip_bad:
-        collection = without_broken(collection, lambda case: read_labelled(case, classes))
     return only_fitting(collection, skip_bad=skip_bad)
 
 

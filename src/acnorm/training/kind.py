@@ -10,7 +10,6 @@ from torch import nn
 
 from acnorm.data.augment import AUGMENTATIONS
 from acnorm.data.case import Collection
-from acnorm.data.formats import read_cases
 from acnorm.data.loading import load_data
 from acnorm.data.skipping import read_sound
 from acnorm.data.splits import Splits
@@ -96,7 +95,7 @@ def kind_of(config: FinetuneConfig) -> Kind:
         >>> kind_of.__name__
         'kind_of'
     """
-    held = (read_sound if config.skip_bad else read_cases)(config.data, config.format).task
+    held = read_sound(config.data, config.format, skip_bad=config.skip_bad).task
     wanted = held if config.task is None else find_task(config.task).kind
     if config.task == "classification" and held == "multilabel":
         wanted = held
