@@ -70,8 +70,8 @@ def _header(path: Path) -> sitk.ImageFileReader:
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-    except RuntimeError:
-        raise _unreadable(path) from None
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
     _refuse_axes(path, reader.GetDimension(), reader.GetNumberOfComponents())
     return reader
 
@@ -83,8 +83,8 @@ def _part(volume: sitk.Image | sitk.ImageFileReader, path: Path, first: list[int
     volume.SetExtractSize(size)
     try:
         return volume.Execute()
-    except RuntimeError:
-        raise _unreadable(path) from None
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
 
 
 def write_itk(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> None:
@@ -108,13 +108,16 @@ def load_itk(path: Path) -> sitk.Image:
         return _series(path)
     try:
         image = sitk.ReadImage(str(path))
-    except RuntimeError:
-        raise _unreadable(path) from None
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
     _refuse_axes(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
     return image
 
 
-def _unreadable(path: Path) -> Exception:
+def _unreadable(path: Path, error: RuntimeError) -> Exception:
+    if "Refusing to change" in str(error):  # of spacing or direction
+        what = "its header gives voxels no size or no direction (zeros or NaN)"
+        return fault(path, what, "write their true spacing and direction into it")
     what = "cannot be read" if path.is_file() else "no such file"
     return fault(path, what, "check the path, and the file beside it in an .mhd")
 

@@ -69,7 +69,21 @@ def _load(path: Path) -> nibabel.Nifti1Image:
     if axes != 3:
         remedy = "give each frame a file of its own" if axes == 4 else "give a volume of three axes"
         raise fault(path, f"has {axes} axes, three are needed", remedy)
+    _refuse_nowhere(path, image)
     return image
+
+
+def _refuse_nowhere(path: Path, image: nibabel.Nifti1Image) -> None:
+    """Refuse a header that does not tell how large voxels are, or where; nibabel takes a size of 0 as 1 mm."""
+    with image.file_map["image"].get_prepare_fileobj("rb") as file:
+        header = image.header_class.from_fileobj(file, check=False)
+    sizes = header["pixdim"][1:4]
+    if header["sform_code"] == 0 and not (np.isfinite(sizes).all() and sizes.all()):
+        told = " × ".join(f"{size:g}" for size in sizes)
+        raise fault(path, f"its header gives voxels of {told} mm", "write their true size into it (pixdim)")
+    affine = image.affine
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
+        raise fault(path, "its header does not tell where voxels lie (affine of NaN or zeros)", "write a true affine")
 
 
 def _told(error: Exception) -> str:
