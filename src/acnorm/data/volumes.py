@@ -67,6 +67,8 @@ def read_volume(path: Path) -> Volume:
     if reader is None:
         return Volume(read_file(path), None, None)
     values, affine = reader(path)
+    if not values.size:
+        raise fault(path, f"holds no voxel ({' × '.join(map(str, values.shape))})", "copy or export it again")
     if not np.isfinite(values).all():
         count = int((~np.isfinite(values)).sum())
         raise fault(path, f"{count} voxels are NaN or infinite", "export it again, or set them to the background")

@@ -85,6 +85,8 @@ def test_of_several_arrays_the_one_called_image_is_read(tmp_path: Path):
         ("a.npy", b"\x93NUMPY\x01\x00\x02\x00{(", "is no NumPy file that can be read ("),
         ("a.npy", b"", "is no NumPy file that can be read ("),
         ("a.npy", np.ones((2, 3, 4, 5)), "has 4 axes, three are needed; give a volume of three axes"),
+        ("a.npy", np.ones((0, 5)), "holds no value (its shape is (0, 5)); save it again"),
+        ("a.npy", np.ones((2, 0, 5)), "holds no value (its shape is (2, 0, 5)); save it again"),
         ("a.npy", np.ones(3), "1 axes, of lengths (3,); save each 2D image as a file of its own"),
         ("a.npy", np.ones((4, 5), np.int16), "pixels of type int16; save them as 8 or 16 bit unsigned, or as floats in 0..1"),
         ("a.npy", np.full((4, 5, 6), np.nan), "120 voxels are NaN or infinite; export it again, or set them"),

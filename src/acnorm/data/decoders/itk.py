@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,10 @@ def read_itk(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[NDA
     Raises `DataError` for a file that cannot be read or that has not three axes and one value a voxel; and for a folder
     that holds no series, several, or one that lacks a slice.
     """
-    image = sitk.DICOMOrient(load_itk(path), "RAS")
+    image = load_itk(path)
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise fault(path, "holds complex values, one real number a voxel is needed", "save it as such")
+    image = sitk.DICOMOrient(image, "RAS")
     values = sitk.GetArrayFromImage(image).astype(np.float32).transpose(2, 1, 0)
     return values, affine_of(image)
 
@@ -66,6 +70,7 @@ def read_box(
 
 
 def _header(path: Path) -> sitk.ImageFileReader:
+    _refuse_lone_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -106,12 +111,23 @@ def write_itk(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> N
 def load_itk(path: Path) -> sitk.Image:
     if path.is_dir():
         return _series(path)
+    _refuse_lone_header(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise _unreadable(path, error) from None
     _refuse_axes(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
     return image
+
+
+def _refuse_lone_header(path: Path) -> None:
+    """Refuse a MetaImage header whose voxels are not there, of which ITK prints a line of its own."""
+    if path.suffix.lower() != ".mhd" or not path.is_file():
+        return
+    named = re.search(rb"^ElementDataFile\s*=\s*(.+?)\s*$", path.read_bytes()[:65536], re.MULTILINE)
+    name = named[1].decode(errors="replace") if named else "LOCAL"
+    if "%" not in name and name.split()[0] not in ("LOCAL", "LIST") and not (path.parent / name).is_file():
+        raise fault(path, f"its voxels are not there ({name})", "put that file beside it")
 
 
 def _unreadable(path: Path, error: RuntimeError) -> Exception:

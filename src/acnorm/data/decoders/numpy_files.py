@@ -42,6 +42,8 @@ def read_array(path: Path) -> NDArray[Any]:
         raise fault(path, f"is no NumPy file that can be read ({told})", "save it again, as numbers") from None
     if array.dtype.kind not in "biuf":
         raise fault(path, f"holds values of type {array.dtype}", "save numbers")
+    if not array.size:
+        raise fault(path, f"holds no value (its shape is {array.shape})", "save it again")
     return array
 
 
