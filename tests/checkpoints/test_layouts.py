@@ -182,6 +182,15 @@ FILES = [
         (),
         "student and teacher, as DINO",
     ),
+    (
+        "lightly's DINO",
+        "monai/resnet50",
+        numbered("teacher_backbone."),
+        ("student_backbone.0.weight",),
+        ("state_dict",),
+        "student and teacher, as DINO",
+    ),
+    ("compiled by stage", "monai/resnet10", lambda name: name.replace(".0.", "._orig_mod.0."), (), (), RESNET),
     ("DINO's keys", "monai/resnet50", prefixed("module.backbone."), (), ("teacher",), RESNET),
     (
         "the authors of AC-Norm",

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from acnorm.checkpoints.keys import match_names
+from acnorm.checkpoints.keys import match_names, of_targets
 from acnorm.checkpoints.layouts import Layout, known_layout
 from acnorm.checkpoints.read import Checkpoint
 
@@ -141,7 +141,7 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
         dimensions=dimensions,
         channels=channels,
         classes=int(matrices[-1].shape[0]) if matrices else None,
-        norms=_norms(state),
+        norms=_norms(of_targets(state)),
         layout=None if layout is None else layout.name,
         advice=None if layout is None else layout.advice,
         licence=None if layout is None else layout.licence,
@@ -162,7 +162,8 @@ def _norms(state: Mapping[str, Tensor]) -> Norms:
     places = [
         name.removesuffix("weight")
         for name, value in state.items()
-        if name.endswith("weight") and value.ndim == 1 and value.numel() and _has_bias(state, name)
+        if name.endswith("weight") and value.ndim == 1 and value.numel() and value.is_floating_point()
+        if _has_bias(state, name)
     ]
     gammas, spreads, constant = [], [], 0
     for place in places:
