@@ -214,6 +214,13 @@ REFUSED = [
     ("nnssl", ("encoder.stages.0.0.weight",), ("nnssl_adaptation_plan",), "nnssl"),
     ("MobileNet", ("conv_stem.weight", "blocks.0.0.conv_dw.weight"), (), "timm's EfficientNet or MobileNet"),
     ("SegResNet", ("down_layers.0.1.conv1.conv.weight", "up_layers.0.0.conv1.conv.weight"), (), "MONAI's SegResNet"),
+    ("DynUNet", ("input_block.conv1.conv.weight", "bottleneck.conv1.conv.weight"), (), "MONAI's DynUNet"),
+    (
+        "a bundle without residuals",
+        ("model.0.conv.weight", "model.1.submodule.0.conv.weight"),
+        (),
+        "MONAI's UNet (bundles)",
+    ),
     (
         "a bundle",
         ("model.0.conv.unit0.conv.weight", "model.1.submodule.0.conv.unit0.conv.weight"),

@@ -94,11 +94,11 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
     names = list(wanted)
     wanted = set(names)
     own = of_targets(state)
-    came = {without_inner_wrappers(name): name for name in own}  # the file's name of each, by what it is called now
-    if len(came) < len(own):
-        came = {name: name for name in own}
+    came = {name: name for name in own}  # the file's name of each, by what it is called now
     best = _without_wrappers(came, wanted)
-    for renamed in (*_without_starts(came, names), *_of_children(came)):
+    plain = {without_inner_wrappers(name): name for name in own}
+    others = () if plain == came else (plain, *_without_starts(plain, names), *_of_children(plain))
+    for renamed in (*_without_starts(came, names), *_of_children(came), *others):
         if len(renamed) == len(came) and renamed.keys() != came.keys():
             best = max(best, _without_wrappers(renamed, wanted), key=lambda found: _score(found, wanted))
     layers = _of_dense_layers(best)

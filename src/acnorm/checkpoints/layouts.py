@@ -104,7 +104,8 @@ LAYOUTS: tuple[Layout, ...] = (
         "monai/densenet*",
     ),
     Layout("MONAI's SegResNet", (r"down_layers\.0\.", r"up_layers\.0\."), _OTHER, ""),
-    Layout("MONAI's UNet (bundles)", (r"model\.0\.conv\.unit0\.", r"submodule\."), _OTHER, ""),
+    Layout("MONAI's DynUNet", (r"input_block\.conv1\.", r"bottleneck\.conv1\."), _OTHER, ""),
+    Layout("MONAI's UNet (bundles)", (r"model\.0\.conv\.(unit0\.|weight$)", r"submodule\."), _OTHER, ""),
 )
 
 
