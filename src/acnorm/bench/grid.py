@@ -200,16 +200,26 @@ class Grid:
         Raises:
             UserError: settings that cannot be, data that cannot be read or divided, a checkpoint that is not there.
         """
-        made: list[Cell] = []
         known: dict[tuple[Any, ...], list[Division]] = {}
-        for labels, config in self._configs():
-            inputs = read_inputs(config)
-            for seed in self.seeds:
-                key = config.data, config.format, config.skip_bad, seed
-                if key not in known:
-                    known[key] = divisions(inputs.collection, folds=self.folds, seed=seed)
-                made += self._of_seed(labels, replace(config, seed=seed), inputs, known[key])
+        made = [cell for labels, config in self.configs() for cell in self.of_config(labels, config, known)]
         return sorted(made, key=lambda cell: (self.seeds.index(cell.labels["seed"]), cell.labels["fold"]))
+
+    def of_config(
+        self, labels: Mapping[str, Any], config: FinetuneConfig, known: dict[tuple[Any, ...], list[Division]]
+    ) -> Iterator[Cell]:
+        """Give the runs of one of ``configs``: its seeds, folds and fractions.
+
+        Args:
+            labels: its values of the axes.
+            config: its settings.
+            known: divisions that were made before, to which those that are made here are added.
+        """
+        inputs = read_inputs(config)
+        for seed in self.seeds:
+            key = config.data, config.format, config.skip_bad, seed
+            if key not in known:
+                known[key] = divisions(inputs.collection, folds=self.folds, seed=seed)
+            yield from self._of_seed(labels, replace(config, seed=seed), inputs, known[key])
 
     def _of_seed(
         self, labels: Mapping[str, Any], config: FinetuneConfig, inputs: Inputs, made: Sequence[Division]
@@ -222,7 +232,8 @@ class Grid:
                 part = with_fraction(division, inputs.collection, fraction, config.seed)
                 yield Cell(place, config, inputs, part)
 
-    def _configs(self) -> Iterator[tuple[dict[str, Any], FinetuneConfig]]:
+    def configs(self) -> Iterator[tuple[dict[str, Any], FinetuneConfig]]:
+        """Give the values of the axes and the settings of all runs, those of seeds, folds and fractions together."""
         found = False
         seen: dict[str, Mapping[str, Any]] = {}
         tasks: list[tuple[str | None, Mapping[str, Any]]] = [*self.tasks.items()] or [(None, {})]
