@@ -127,6 +127,25 @@ def test_settings_that_cannot_be_name_the_grid_and_the_task(tmp_path: Path):
     assert str(error.value) == "grid: tasks: short: epochs is 0, must be 1 or more."
 
 
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        ("macro_uac", "did you mean macro_auc?"),
+        ("dice", "there are macro_auc, accuracy, balanced_accuracy, quadratic_kappa, macro_f1, brier, expected_calibration_error, sensitivity_at_specificity_90."),
+    ],
+)  # fmt: skip
+def test_a_metric_that_no_run_can_be_compared_by_is_told_before_any_is_run(tmp_path: Path, metric: str, hint: str):
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, metric=metric).cells()
+    assert str(error.value) == f"grid: metric is {metric!r}, which no run can be compared by; {hint}"
+
+
+def test_a_part_need_not_have_the_metric_of_the_grid(tmp_path: Path):
+    assert grid(tmp_path, metric="dice").selected(["method=vanilla"]).cells()
+    with pytest.raises(UserError, match="which no run can be compared by"):
+        grid(tmp_path, metric="dcie").selected(["method=vanilla"]).cells()
+
+
 def test_a_grid_without_a_run_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="grid: exclude leaves no run; leave some of it out"):
         grid(tmp_path, exclude=[{"method": "vanilla"}, {"method": "bn-only"}]).cells()

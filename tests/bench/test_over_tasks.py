@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,24 @@ def test_a_task_with_a_table_that_is_not_complete_is_left_out():
     found = over(*tasks(4, "vanilla", "acnorm"), unfinished)
     assert found.left_out == ("task0",)
     assert found.against[0].tasks == 3
+
+
+def test_a_table_that_excludes_one_of_them_does_not_count():
+    blocks = tasks(4, "vanilla", "acnorm", "bss")
+    random_weights = [block(one.task, {"vanilla": [0.9], "bss": [0.1]}) for one in blocks]
+    found, expected = over(*blocks, *random_weights), over(*blocks)
+    assert (found.tasks, found.ranks, found.left_out) == (expected.tasks, expected.ranks, ())
+    acnorm, bss = found.against
+    assert acnorm == replace(expected.against[0], corrected=acnorm.corrected)
+    apart = [one.values["bss"].mean() - one.values["vanilla"].mean() for one in blocks]
+    assert bss.difference.mean == pytest.approx((np.mean(apart) - 0.8) / 2)  # which have both in both tables
+
+
+def test_tables_without_a_run_have_no_metric():
+    waiting = block("task9", {"vanilla": [], "acnorm": []}, metric="metric")
+    found = over(*tasks(6, "vanilla", "acnorm"), waiting)
+    assert found.metrics == ("macro_auc",)
+    assert not any("in each metric" in told for told in found.sentences)
 
 
 def test_what_is_better_in_all_tasks_is_told():

@@ -35,6 +35,8 @@ from acnorm.bench.search import space_of
 from acnorm.bench.variants import FRACTIONS, OF_A_TASK, VARIANTS, Variants, chosen_settings, read_only, with_folder
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
+from acnorm.training.metric_names import is_metric, metric_names
+from acnorm.training.metrics import SIGNED
 from acnorm.training.settings import config_from_settings, flat
 
 KEYS = (
@@ -202,7 +204,18 @@ class Grid:
         """
         known: dict[tuple[Any, ...], list[Division]] = {}
         made = [cell for labels, config in self.configs() for cell in self.of_config(labels, config, known)]
+        self._refuse_metric(made)
         return sorted(made, key=lambda cell: (self.seeds.index(cell.labels["seed"]), cell.labels["fold"]))
+
+    def _refuse_metric(self, cells: Sequence[Cell]) -> None:
+        collections = {id(cell.inputs.collection): cell.inputs.collection for cell in cells}
+        known = list(dict.fromkeys(name for found in collections.values() for name in metric_names(found)))
+        known = [name for name in known if not name.startswith(SIGNED)]
+        if self.metric is None or self.metric in known or (self.only and is_metric(self.metric)):
+            return  # a task that is not asked for may have it
+        near = difflib.get_close_matches(self.metric, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+        raise UserError(f"{self.source}: metric is {self.metric!r}, which no run can be compared by; {hint}")
 
     def of_config(
         self, labels: Mapping[str, Any], config: FinetuneConfig, known: dict[tuple[Any, ...], list[Division]]

@@ -192,7 +192,7 @@ def _cautions(results: Results, unfinished: int) -> list[str]:
         cautions.append(f"{len(results.failed)} cells failed twice and are left out, with their pairs.")
     if len(_codes(results)) > 1:
         cautions.append(f"Runs were made by {len(_codes(results))} versions of the code; results.csv tells which.")
-    if len({block.metric for block in results.blocks}) > 1:
+    if len(results.metrics) > 1:
         cautions.append("Blocks have different metrics, whose differences are not on one scale.")
     few = min((item.runs for block in results.blocks for item in block.comparisons), default=0)
     if 0 < few < 5:
