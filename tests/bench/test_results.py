@@ -154,7 +154,7 @@ def test_blocks_are_tasks_and_fractions_and_p_values_are_corrected_over_all(tmp_
     smallest = min(items, key=lambda item: item.difference.p)
     assert smallest.corrected == pytest.approx(8 * smallest.difference.p)
     assert {item.cost for item in items if item.name == "l2"} == {2.0}
-    assert items[0].sentence.startswith("Short, 50 % of labels: bn-only ")
+    assert items[0].sentence.startswith("short, 50 % of labels: bn-only ")
     assert sum(sum(counts) for counts in results.record().values()) == 8
 
 

@@ -370,7 +370,7 @@ def _told(item: Comparison, corrected: float | None, baseline: str, block: Block
         share=share,
     )
     if block.name:
-        sentence = f"{block.name[0].upper()}{block.name[1:]}: {sentence}"
+        sentence = f"{block.name}: {sentence}"
     verdict = verdict_of(item.difference, corrected, lower_is_better=lower, share=share)
     return replace(item, corrected=corrected, verdict=verdict, sentence=sentence)
 
