@@ -17,6 +17,7 @@ from acnorm.bench.statistics import (
     bootstrap_difference,
     corrected_resampled_t,
     holm,
+    is_constant,
     over_runs_and_patients,
     patient_weights,
     runs_needed,
@@ -256,7 +257,7 @@ class _Comparing:
         first, second = self._sampled(name, pairs.index), self._sampled(self.baseline, pairs.index)
         sampled = None if first is None or second is None else first - second
         alone = None if sampled is None else bootstrap_difference(apart, sampled)
-        deviation = float(np.std(apart, ddof=1)) if len(apart) > 1 else 0.0
+        deviation = 0.0 if is_constant(apart) else float(np.std(apart, ddof=1))
         return Comparison(
             name=name,
             runs=len(pairs),
