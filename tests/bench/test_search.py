@@ -243,8 +243,8 @@ def test_a_metric_that_one_fold_does_not_have_is_no_mistake(eyes: Path, tmp_path
 
 
 def test_a_metric_that_no_run_has_is_told(eyes: Path, tmp_path: Path):
-    with pytest.raises(UserError, match=r"^--metric hd95: is not measured here; there are macro_auc\.$"):
-        searched(eyes, Launcher(lambda _: 0.5), name=str(tmp_path / "bench"), metric="hd95", seeds=(0,))
+    with pytest.raises(UserError, match=r"^--metric brier: is not measured here; there are macro_auc\.$"):
+        searched(eyes, Launcher(lambda _: 0.5), name=str(tmp_path / "bench"), metric="brier", seeds=(0,))
 
 
 def test_the_report_says_what_was_chosen(done: tuple[Store, Launcher]):

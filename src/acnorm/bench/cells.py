@@ -89,7 +89,7 @@ def address_of(config: FinetuneConfig, inputs: Inputs, division: Division) -> st
         (True, False, 64)
     """
     content = {
-        "settings": _deciding(config),
+        "settings": deciding(config),
         "data": inputs.data,
         "weights": inputs.weights,
         "network": inputs.network,
@@ -100,7 +100,14 @@ def address_of(config: FinetuneConfig, inputs: Inputs, division: Division) -> st
 
 
 @functools.lru_cache(maxsize=8)  # folds and fractions share their configuration
-def _deciding(config: FinetuneConfig) -> dict[str, Any]:
+def deciding(config: FinetuneConfig) -> dict[str, Any]:
+    """Return the settings that decide a result, those that name files left out.
+
+    Examples:
+        >>> config = FinetuneConfig(data="eyes", model="cifar/resnet20", out="run", epochs=3, workers=4)
+        >>> deciding(config)["epochs"], "workers" in deciding(config)
+        (3, False)
+    """
     methods = {setting_of(name) for name in config.method.split("+")}
     aside = {*NOT_PART_OF_THE_RESULT, *NAMED_BY_CONTENT, *(METHOD_SETTINGS.keys() - methods)}
     return {name: value for name, value in config.to_dict().items() if name not in aside}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, cast
@@ -268,7 +269,7 @@ class FinetuneConfig:
             (
                 "method",
                 repr(self.method),
-                f"of {', '.join(METHODS)}, with + between several",
+                f"of {', '.join(METHODS)}, with + between several{_nearest_method(self.method)}",
                 lambda _: _are_methods(self.method),
             ),
         ]
@@ -290,6 +291,12 @@ class FinetuneConfig:
 
 def _are_methods(given: str) -> bool:
     return all(name in METHODS for name in given.split("+"))
+
+
+def _nearest_method(given: str) -> str:
+    unknown = next((name for name in str(given).split("+") if name not in METHODS), "")
+    near = difflib.get_close_matches(unknown, METHODS, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _holds(rule: Callable[[Any], bool], value: Any) -> bool:
