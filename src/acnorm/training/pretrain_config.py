@@ -173,7 +173,7 @@ class PretrainConfig:
     def of_trainer(self) -> FinetuneConfig:
         """The same settings as the trainer takes them."""
         shared = {name: getattr(self, name) for name in _SHARED}
-        return FinetuneConfig(**shared, method="vanilla", augment="none", head_rate=1.0)
+        return FinetuneConfig(**shared, method="vanilla", augment="none", head_rate=1.0, optimizer="sgd")
 
     def patches_of(self, task: str) -> int:
         """Images that a training case gives an epoch."""
