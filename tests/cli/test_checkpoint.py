@@ -78,3 +78,14 @@ def test_a_missing_file_is_one_line(capsys: pytest.CaptureFixture[str]):
     assert main(["checkpoint", "nowhere.pth"]) == 2
     told = "acnorm: nowhere.pth: no such file; give the path of a checkpoint (.pth, .pt, .th, .ckpt, .safetensors).\n"
     assert capsys.readouterr().err == told
+
+
+def test_names_of_a_file_are_nothing_that_a_terminal_obeys(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ("a\nb\x1b[31m.weight", "\ud800.bias")
+    torch.save({name: torch.ones(2, 3) for name in names}, tmp_path / "a.pth")
+    assert main(["checkpoint", str(tmp_path / "a.pth"), "--model", "cifar/resnet20"]) == 1
+    told = capsys.readouterr().out
+    assert "a?b?[31m.weight, ?.bias" in told
+    assert "\x1b" not in told
+    assert main(["checkpoint", str(tmp_path / "a\x1b[31m.pth")]) == 2
+    assert "a?[31m.pth: no such file" in capsys.readouterr().err

@@ -113,6 +113,12 @@ def test_what_means_leave_out_is_told(tmp_path: Path) -> None:
     assert f"{told}, Ejection-fraction error LV 1 of 10 patients." in summary.cautions(read_run(tmp_path))
     run_folders.change_json(tmp_path / "metrics.json", splits={"test": split | {"patients": None}})
     assert f"{told}, Ejection-fraction error LV 1 of the patients." in summary.cautions(read_run(tmp_path))
+    observer = {"cases": 9, "metrics": {"hd95_LV": {"value": 0.5}}, "undefined": {"hd95_LV": 3}}
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split | {"second_observer": observer}})
+    assert (
+        "The second observer's test means leave out what they are not defined for, missed regions as well: HD95 LV 3 of "
+        "9 cases." in summary.cautions(read_run(tmp_path))
+    )
 
 
 def test_a_named_task_begins_with_its_own_metrics(tmp_path: Path) -> None:

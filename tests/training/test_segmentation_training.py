@@ -12,7 +12,8 @@ from PIL import Image
 
 from acnorm.core.census import acnorm_layers
 from acnorm.core.convert import convert
-from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, load_segmentation
+from acnorm.data.intensities import IntensityPreprocessing
+from acnorm.data.segmentation import PreparedSegmentation, load_segmentation
 from acnorm.models.sources import build_unet
 from acnorm.training.fit import fit
 from acnorm.training.module import FinetuneModule

@@ -206,20 +206,7 @@ def _class_name(value: object, classes: Sequence[str]) -> str:
 
 
 def _results(raw: Any) -> Results:
-    splits = {
-        name: SplitResult(
-            cases=int(split["cases"]),
-            patients=_whole(split.get("patients")),
-            metrics={key: _metric(metric) for key, metric in split["metrics"].items()},
-            absent={str(name): int(count) for name, count in split.get("absent", {}).items()},
-            undefined={str(name): int(count) for name, count in split.get("undefined", {}).items()},
-            observer={
-                key: _metric(metric)
-                for key, metric in (split.get("second_observer") or {"metrics": {}})["metrics"].items()
-            },
-        )
-        for name, split in raw["splits"].items()
-    }
+    splits = {name: _split(split) for name, split in raw["splits"].items()}
     parameters = raw.get("parameters") or {}
     return Results(
         classes=tuple(map(str, raw["classes"])),
@@ -233,6 +220,18 @@ def _results(raw: Any) -> Results:
         total=_whole(parameters.get("total")),
         task=str(raw.get("task", "classification")),
         gap=_gap(raw.get("statistics_gap")),
+    )
+
+
+def _split(raw: Any) -> SplitResult:
+    observer = raw.get("second_observer")
+    return SplitResult(
+        cases=int(raw["cases"]),
+        patients=_whole(raw.get("patients")),
+        metrics={key: _metric(metric) for key, metric in raw["metrics"].items()},
+        absent={str(name): int(count) for name, count in raw.get("absent", {}).items()},
+        undefined={str(name): int(count) for name, count in raw.get("undefined", {}).items()},
+        observer=None if observer is None else _split(observer),
     )
 
 

@@ -38,15 +38,16 @@ class SplitResult:
     """What was measured on one split.
 
     Of label maps, `absent` tells in how many cases each class is absent, `undefined` how many cases (of the ejection
-    fraction: patients) each mean leaves out as it is not defined there, and `observer` how a second observer agrees.
+    fraction: patients) each mean leaves out as it is not defined there, and `observer` how a second observer agrees in
+    the cases that have one.
     """
 
     cases: int
     patients: int | None
     metrics: Mapping[str, Metric]
     absent: Mapping[str, int] = field(default_factory=dict)
-    observer: Mapping[str, Metric] = field(default_factory=dict)
     undefined: Mapping[str, int] = field(default_factory=dict)
+    observer: SplitResult | None = None
 
 
 @dataclass(frozen=True)
