@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from acnorm import demo
 from acnorm.demo import DemoResult, run_demo
 from acnorm.errors import UserError
 from acnorm.ranking.rank import Candidate, Ranking
+from acnorm.workflows import finetune
 from tiny_runs import NETWORK, draw_nothing
 
 
@@ -27,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> DemoResu
     with pytest.MonkeyPatch.context() as patch:
         draw_nothing(patch)
         patch.setattr(demo, "MODEL", NETWORK)
-        patch.setattr(demo, "LEARNING_RATE", 0.1)  # few steps must do
+        patch.setattr(demo, "finetune", partial(finetune, learning_rate=0.1))  # few steps must do
         return run_demo(out, say=steps.append, cases=40, size=16, source_epochs=3, epochs=2)
 
 
