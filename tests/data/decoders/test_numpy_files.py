@@ -90,7 +90,8 @@ def test_of_several_arrays_the_one_called_image_is_read(tmp_path: Path):
     [
         ("a.npz", {"x": np.ones((4, 5)), "y": np.ones((4, 5))}, "holds x, y; keep one array, or call it image, data or arr_0"),
         ("a.npz", {}, "holds nothing; keep one array, or call it image, data or arr_0"),
-        ("a.npy", np.array([{}]), "is no NumPy file that can be read (Object arrays cannot be loaded"),
+        ("a.npy", np.array([{}]), "is no NumPy file that can be read (no array of numbers); save it again, as numbers"),
+        ("a.npy", b"text", "is no NumPy file that can be read (no array of numbers); save it again, as numbers"),
         ("a.npy", np.array(["text"]), "holds values of type <U4; save numbers"),
         ("a.npy", b"\x93NUMPY", "is no NumPy file that can be read ("),
         ("a.npz", b"PK\x03\x04", "is no NumPy file that can be read ("),
