@@ -41,6 +41,9 @@ def test_tables_with_and_without_labels(tmp_path: Path):
     assert [case.split for case in read_with_or_without_labels(tmp_path / "images.csv").cases] == ["train", "val"]
     (tmp_path / "labels.csv").write_text("image,label\na.png,ill\nb.png,well\n")
     assert read_with_or_without_labels(tmp_path / "labels.csv").classes == ("ill", "well")
+    (tmp_path / "masks.csv").write_text("image,mask\na.png,b.png\n")
+    found = read_with_or_without_labels(tmp_path / "masks.csv")
+    assert (found.format, found.task) == ("table", "segmentation")
 
 
 def test_what_is_no_image_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats import FORMATS, table
+from acnorm.data.formats.rows import read_rows
 from acnorm.data.formats.settle import split_name
 from acnorm.data.images import is_dicom, is_image
 from acnorm.data.skipping import read_sound
@@ -33,7 +34,7 @@ def read_with_or_without_labels(data: Path | str, format: str | None = None, *, 
     cases: tuple[Case, ...] | None = None
     if format is None and path.is_dir() and _tells_no_classes(path):
         cases = images_below(path)
-    elif format in (None, "table") and path.is_file() and table.detect(path):
+    elif format in (None, "table") and table.detect(path) and "mask" not in read_rows(path).columns:
         cases = table.read_unlabelled(path)
     if cases is None:
         return read_sound(data, format, skip_bad=skip_bad)
