@@ -9,7 +9,7 @@ from acnorm.data.case import Case, Collection
 from acnorm.data.formats import FORMATS, table
 from acnorm.data.formats.rows import read_rows
 from acnorm.data.formats.settle import split_name
-from acnorm.data.images import is_dicom, is_image
+from acnorm.data.images import is_dicom, is_image, is_voxels
 from acnorm.data.skipping import read_sound
 from acnorm.errors import UserError
 
@@ -76,7 +76,8 @@ def images_below(folder: Path, *, series: bool = False) -> tuple[Case, ...]:
     images = [file for file in files if is_image(file)]
     if not images:
         raise UserError(f"{folder}: holds no image and no volume; give a folder that does.")
-    others = [file.relative_to(folder).as_posix() for file in files if file not in set(images)]
+    read = set(images)
+    others = [file.relative_to(folder).as_posix() for file in files if file not in read and not is_voxels(file)]
     if others:
         named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         logger.warning("%s: left out %d that are no images (%s)", folder, len(others), named)
