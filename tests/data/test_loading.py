@@ -279,3 +279,14 @@ def test_an_image_among_volumes_is_named_or_left_out(tmp_path: Path, split: str)
     data = load_data(tmp_path / "lungs.csv", skip_bad=True)
     assert odd.name not in [case.id for case in data.collection.cases]
     assert data.warnings == (told.replace("has 2", "left out: has 2"),)
+
+
+def test_splits_that_were_saved_hold_without_the_cases_that_are_left_out(tmp_path: Path):
+    file, saved = table(tmp_path), tmp_path / "splits.json"
+    before = members(load_data(file, splits_file=saved))
+    broken = before["train"][0]
+    (tmp_path / broken).write_bytes(b"")
+    with pytest.raises(DataError, match="the file is empty"):
+        load_data(file, splits_file=saved)
+    after = members(load_data(file, splits_file=saved, skip_bad=True))
+    assert after == before | {"train": before["train"][1:]}

@@ -273,12 +273,35 @@ def test_what_cannot_be_segmented_is_told(home: Path, runs: dict[str, Path], tmp
     Image.new("L", (30, 30)).save(tmp_path / "grey.png")
     for data, message in (
         (tmp_path / "nowhere", r"nowhere: no such file or folder; check the path\."),
-        (tmp_path / "grey.png", r"grey\.png: has 1 channels and 2 axes; the run takes 3 and 2 or more\."),
+        (tmp_path / "grey.png", r"grey\.png: has 1 channels and 2 axes; the run takes 3 and 2\."),
         (tmp_path / "empty", r"empty: holds no image and no volume; give a folder that does\."),
     ):
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UserError, match=message):
             acnorm.predict(runs["vessel"], data, out=tmp_path / "masks")
+
+
+@pytest.mark.parametrize(("task", "name", "axes"), [("cardiac", "grey.png", 2), ("grey", "a.npy", 3)])
+def test_a_run_on_volumes_takes_no_images_and_the_reverse(
+    home: Path, runs: dict[str, Path], tmp_path: Path, task: str, name: str, axes: int
+):
+    """Slice by slice a network could, but intensities of images are in 0..1 and those of volumes are not."""
+    Image.new("L", (30, 30)).save(tmp_path / "grey.png")
+    np.save(tmp_path / "a.npy", np.zeros((20, 20, 5), np.int16))
+    run = runs.get(task) or grey_run(home, tmp_path)
+    with pytest.raises(UserError) as told:
+        acnorm.predict(run, tmp_path / name, out=tmp_path / "masks")
+    assert str(told.value) == f"{tmp_path}/{name}: has 1 channels and {axes} axes; the run takes 1 and {5 - axes}."
+
+
+def grey_run(home: Path, out: Path) -> Path:
+    for folder in ("images", "masks"):
+        (out / "eyes" / folder).mkdir(parents=True)
+        for at in range(8):
+            pixels = np.random.default_rng(at).integers(0, 2, (20, 20), dtype=np.uint8)
+            Image.fromarray(pixels * 255).save(out / "eyes" / folder / f"{at}.png")
+    changes = {"data": out / "eyes", "weights": home / "grey.pth", "measures": None}
+    return acnorm.finetune(**settings_of(home, "vessel", out / "run", **changes)).path
 
 
 def test_the_command_line_prints_the_metrics(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -14,6 +14,7 @@ from PIL import Image
 import acnorm
 from acnorm.data.case import Case
 from acnorm.data.check import check
+from acnorm.data.dataset import CaseDataset
 from acnorm.data.images import read_image
 from acnorm.data.loading import load_data
 from acnorm.errors import UserError
@@ -128,6 +129,20 @@ def test_bad_input_leaves_no_trace(home: Path, tmp_path: Path, changes: dict, me
     with pytest.raises(UserError, match=message):
         acnorm.finetune(**settings_of(home, "folders", tmp_path / "run", **changes))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("of", "by", "told"),
+    [
+        ("folders", "balls.npz", "has intensities as stored, those of an .npz archive of volumes, in 0..1, are needed; give it as such an archive"),
+        ("balls.npz", "folders", "has intensities in 0..1, those of volumes as stored in files are needed; give the files"),
+    ],
+)  # fmt: skip
+def test_volumes_of_other_intensities_than_those_of_the_run_are_refused(home: Path, of: str, by: str, told: str):
+    cases = load_data(home / of, image_size=8).test.cases
+    with pytest.raises(UserError) as refused:
+        CaseDataset(cases, load_data(home / by, image_size=8).preprocessing)
+    assert str(refused.value) == f"{cases[0].where()}: {told}"
 
 
 def test_images_beside_volumes_are_refused(home: Path, tmp_path: Path):

@@ -15,7 +15,7 @@ from acnorm.data.augment import Augmentation, nothing
 from acnorm.data.case import Case
 from acnorm.data.images import read_image
 from acnorm.data.preprocessing import Preprocessing
-from acnorm.data.problems import fault
+from acnorm.data.problems import DataError, fault
 
 Key = tuple[int, int]
 CACHE_BYTES = 2 * 1024**3
@@ -36,7 +36,8 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         one_slice: of volumes taken slice by slice, one slice at random, and not all of them.
 
     Raises:
-        UserError: an image cannot be read, or is a volume where 2D images are taken, or the reverse; names the file.
+        UserError: an image cannot be read, or is a volume where 2D images are taken, or the reverse, or has intensities
+            in another range than those that are taken; names the file.
 
     Examples:
         >>> import tempfile
@@ -102,10 +103,22 @@ class CaseDataset(Dataset[dict[str, Tensor]]):
         return self._read(index) if self._cache is None else self._cache[index]
 
     def _read(self, index: int) -> Tensor:
-        image = read_image(self.cases[index])
+        case = self.cases[index]
+        image = read_image(case)
         axes = self.preprocessing.axes
         if image.ndim - 1 != axes:
             remedy = "give 2D images" if axes == 2 else "give volumes, or a folder for each DICOM series"
-            raise fault(self.cases[index].where(), f"has {image.ndim - 1} axes, {axes} are needed", remedy)
+            raise fault(case.where(), f"has {image.ndim - 1} axes, {axes} are needed", remedy)
+        if axes == 3 and (case.index is None) != (self.preprocessing.low is not None):
+            raise _other_intensities(case)
         self.shapes[index] = image.shape
         return self.preprocessing.fit(image)
+
+
+def _other_intensities(case: Case) -> DataError:
+    """Of a volume in a file for a network on those of an archive, which are in 0..1, or the reverse."""
+    if case.index is None:
+        what = "has intensities as stored, those of an .npz archive of volumes, in 0..1, are needed"
+        return fault(case.where(), what, "give it as such an archive")
+    what = "has intensities in 0..1, those of volumes as stored in files are needed"
+    return fault(case.where(), what, "give the files")

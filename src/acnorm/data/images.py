@@ -128,6 +128,16 @@ def holds_slices(folder: Path) -> bool:
     return folder.is_dir() and any(is_dicom(file) for file in folder.iterdir() if file.is_file())
 
 
+def is_voxels(path: Path) -> bool:
+    """Whether a file holds the voxels of the MetaImage header beside it, and is no image of its own.
+
+    Examples:
+        >>> is_voxels(Path("scans/1.raw"))
+        False
+    """
+    return path.suffix.lower() in {".raw", ".zraw"} and path.with_suffix(".mhd").is_file()
+
+
 def without_suffix(name: str) -> str:
     """The name of an image or volume without its suffix, where it has a known one; dots in numbers stay.
 

@@ -48,6 +48,11 @@ class IntensityPreprocessing:
         """[channel, *patch], of what the network takes."""
         return self.channels, *self.patch
 
+    @property
+    def axes(self) -> int:
+        """Of the images that it takes: 3 of volumes, also slice by slice, which alone have bounds."""
+        return 2 if self.low is None else 3
+
     def __call__(self, image: Float[NDArray[np.float32], " channel *space"]) -> Float[Tensor, " channel *space"]:
         """Prepare one image."""
         values = image.reshape(len(image), -1)

@@ -90,7 +90,7 @@ def load_data(
     if collection.task == "segmentation":
         raise UserError(f"{data}: holds label maps; give images with classes.")
     collection = only_fitting(collection, skip_bad=skip_bad)
-    splits = split_cases(collection, seed=seed, file=splits_file)
+    splits = split_cases(collection, seed=seed, file=splits_file, skip_bad=skip_bad)
     scan = _scan(splits)
     of_volumes = _of_volumes(scan, splits, data, window, slices)
     if slices:

@@ -110,7 +110,7 @@ def load_segmentation(
     """
     collection = _fitting(data, format, skip_bad=skip_bad)
     classes = len(collection.classes)
-    splits = split_cases(collection, seed=seed, file=splits_file)
+    splits = split_cases(collection, seed=seed, file=splits_file, skip_bad=skip_bad)
     learnt = learn(splits.train, classes)
     untrained = learnt.untrained(collection, skip_bad=skip_bad)
     _tell(data, learnt, {"--slices": slices, "--spacing median": spacing == "median"}, collection, modality)

@@ -22,16 +22,17 @@ def write_assignment(file: Path, assigned: dict[str, str], origin: str) -> None:
         draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_assignment(file: Path, cases: Sequence[Case]) -> tuple[dict[str, str], str]:
+def read_assignment(file: Path, cases: Sequence[Case], *, skip_bad: bool = False) -> tuple[dict[str, str], str]:
     """The split of every case as saved, "unused" for those left out, and the sentence on where it comes from.
 
     Training and validation cases may be divided anew, a released test set may not: raises `DataError` where the file
-    takes cases out of it, is damaged or names other cases than these.
+    takes cases out of it, is damaged or names other cases than these; more cases, where some may have been left out.
     """
     content = _content(file)
     assigned: dict[str, str] = content["cases"]
     known = {case.id for case in cases}
-    _refuse_other_cases(file, strange=sorted(assigned.keys() - known), absent=sorted(known - assigned.keys()))
+    strange = [] if skip_bad else sorted(assigned.keys() - known)
+    _refuse_other_cases(file, strange=strange, absent=sorted(known - assigned.keys()))
     for case in cases:
         if assigned[case.id] not in (*SPLITS, UNUSED):
             allowed = ", ".join((*SPLITS, UNUSED))

@@ -48,6 +48,7 @@ def split_cases(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     file: Path | None = None,
+    skip_bad: bool = False,
 ) -> Splits:
     """Divide cases into train, val and test: given splits are kept, missing ones are made and saved to `file`.
 
@@ -55,7 +56,8 @@ def split_cases(
     `val_fraction`: of all cases where both are made, else of the training cases. What is held out is stratified
     by label and keeps the cases of a patient together; a class known from one patient (or case) only stays in
     training. The same cases give the same splits for a seed, in whatever order they come. An existing `file`
-    is reused, whatever the seed; the cases that it calls "unused" are left out.
+    is reused, whatever the seed; the cases that it calls "unused" are left out. It may name more cases than there are
+    with `skip_bad`: those that have been left out.
 
     Raises `DataError` for a patient in two splits, a class without training case, ids that occur twice, too few
     cases to divide, and a `file` that does not fit the data.
@@ -72,7 +74,7 @@ def split_cases(
     _refuse_doubles(collection)
     cases = sorted(collection.cases, key=lambda case: case.id)
     if file is not None and file.exists():
-        assigned, origin = read_assignment(file, cases)
+        assigned, origin = read_assignment(file, cases, skip_bad=skip_bad)
     else:
         assigned, origin = _assign(cases, collection.source, seed, val_fraction, test_fraction)
     placed = [replace(case, split=assigned[case.id]) for case in cases]

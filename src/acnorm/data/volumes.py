@@ -173,6 +173,9 @@ def _read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64] | N
 
 def _labels(path: Path, image_path: Path, image: Volume) -> NDArray[np.int64]:
     labels, affine = _read_labels(path)
+    if path.suffix.lower() in NUMPY and image.affine is not None and image_path.suffix.lower() not in NUMPY:
+        what = f"is an array, which does not tell how it lies on {image_path.name}"
+        raise fault(path, what, "save it as the kind of file that its image is")
     _same_grid(path, labels.shape, affine, image_path, image)
     return labels
 

@@ -47,7 +47,7 @@ def predict_masks(
     prepare = shipped.preprocessing
     if not isinstance(prepare, IntensityPreprocessing):
         raise UserError(f"{out}: the run classifies images; it gives no label maps.")
-    cases = _cases(data, format, series=prepare.low is not None)
+    cases = _cases(data, format, series=prepare.axes == 3)
     targets = [out / mask_name(case) for case in cases]
     _refuse_equal(cases, targets)
     there = [target for target in targets if target.exists()]
@@ -56,11 +56,9 @@ def predict_masks(
     for case, target in zip(cases, targets, strict=True):
         volume = read_case_volume(case)
         channels, *shape = volume.values.shape
-        if channels != prepare.channels or len(shape) < len(prepare.patch):
+        if (channels, len(shape)) != (prepare.channels, prepare.axes):
             told = f"has {channels} channels and {len(shape)} axes"
-            raise UserError(
-                f"{case.where()}: {told}; the run takes {prepare.channels} and {len(prepare.patch)} or more."
-            )
+            raise UserError(f"{case.where()}: {told}; the run takes {prepare.channels} and {prepare.axes}.")
         probabilities = segment_case(shipped.network, prepare.volume(volume), shape, prepare)
         write_mask(labels_of(probabilities), case.image, target)
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,6 +60,17 @@ def test_pairs_of_arrays_and_their_predictions(tmp_path: Path, suffix: str, shap
     np.testing.assert_array_equal(read_labels(out), labels)
 
 
+def test_an_array_does_not_tell_how_it_lies_on_a_volume_of_another_kind(tmp_path: Path):
+    """An array saved beside a NIfTI in LPS has its order of voxels, in which it was read as RAS: mirrored."""
+    values = np.arange(60).reshape(3, 4, 5)
+    nibabel.Nifti1Image(values.astype(np.int16), np.diag([-1.0, -1.0, 1.0, 1.0])).to_filename(tmp_path / "a.nii.gz")
+    mask = save(tmp_path / "m.npy", (values > 30).astype(np.uint8))
+    with pytest.raises(DataError) as told:
+        read_labelled(Case("a", tmp_path / "a.nii.gz", 0, mask=mask), 2)
+    what = "is an array, which does not tell how it lies on a.nii.gz; save it as the kind of file that its image is"
+    assert str(told.value) == f"{mask}: {what}"
+
+
 def test_arrays_are_cases_of_folders_and_tables(tmp_path: Path):
     for at in range(4):
         save(tmp_path / f"data/{at % 2}/{at}.npy", np.full((4, 4), at, np.uint8))
@@ -78,7 +90,8 @@ def test_of_several_arrays_the_one_called_image_is_read(tmp_path: Path):
     [
         ("a.npz", {"x": np.ones((4, 5)), "y": np.ones((4, 5))}, "holds x, y; keep one array, or call it image, data or arr_0"),
         ("a.npz", {}, "holds nothing; keep one array, or call it image, data or arr_0"),
-        ("a.npy", np.array([{}]), "is no NumPy file that can be read (Object arrays cannot be loaded"),
+        ("a.npy", np.array([{}]), "is no NumPy file that can be read (no array of numbers); save it again, as numbers"),
+        ("a.npy", b"text", "is no NumPy file that can be read (no array of numbers); save it again, as numbers"),
         ("a.npy", np.array(["text"]), "holds values of type <U4; save numbers"),
         ("a.npy", b"\x93NUMPY", "is no NumPy file that can be read ("),
         ("a.npz", b"PK\x03\x04", "is no NumPy file that can be read ("),

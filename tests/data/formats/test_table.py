@@ -190,6 +190,19 @@ def test_every_row_without_label_map_is_named(tmp_path: Path):
 def test_beside_labels_a_column_mask_is_one_of_others(tmp_path: Path):
     collection = read(table(tmp_path, "image,mask,label", "a.png,gone.png,0", "b.png,,1"))
     assert collection.task == "classification"
+    assert [note.line() for note in collection.notes] == [
+        f"{tmp_path}/eyes.csv: the column mask is not read, since there is a column label; for label maps, remove the "
+        "column label"
+    ]
+    several = read(table(tmp_path, "image,mask,labels", "a.png,,x|y", "b.png,,x"))
+    assert "the column mask is not read, since there is a column labels" in several.notes[0].line()
+
+
+def test_label_maps_may_be_series_as_well(tmp_path: Path):
+    for name in ("image", "mask"):
+        dicom_series(tmp_path / name, np.arange(60).reshape(3, 4, 5) % 2, ["1.2.1", "1.2.2", "1.2.3"])
+    collection = read(table(tmp_path, "image,mask", "image,mask"))
+    assert read_labelled(collection.cases[0], 2).mask.sum() == 30
 
 
 def test_a_folder_of_one_series_is_an_image_and_another_is_none(tmp_path: Path):
@@ -198,5 +211,5 @@ def test_a_folder_of_one_series_is_an_image_and_another_is_none(tmp_path: Path):
     collection = read(table(tmp_path, "image,label", "s1,0", "s2,1"))
     assert [case.image for case in collection.cases] == [tmp_path / "s1", tmp_path / "s2"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: a folder without DICOM files; name an image or a series in row 4$"):
+    with pytest.raises(DataError, match=r"empty: a folder without DICOM files; name a file or a series in row 4$"):
         read(table(tmp_path, "image,label", "s1,0", "s2,1", "empty,1"))

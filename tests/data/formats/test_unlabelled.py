@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
 from acnorm.data.formats.unlabelled import images_below, read_with_or_without_labels
@@ -41,6 +42,9 @@ def test_tables_with_and_without_labels(tmp_path: Path):
     assert [case.split for case in read_with_or_without_labels(tmp_path / "images.csv").cases] == ["train", "val"]
     (tmp_path / "labels.csv").write_text("image,label\na.png,ill\nb.png,well\n")
     assert read_with_or_without_labels(tmp_path / "labels.csv").classes == ("ill", "well")
+    (tmp_path / "masks.csv").write_text("image,mask\na.png,b.png\n")
+    found = read_with_or_without_labels(tmp_path / "masks.csv")
+    assert (found.format, found.task) == ("table", "segmentation")
 
 
 def test_what_is_no_image_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -51,3 +55,13 @@ def test_what_is_no_image_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING, "acnorm"):
         assert len(images_below(tmp_path)) == 1
     assert "left out 1 that are no images (notes.txt)" in caplog.text
+
+
+def test_the_voxels_beside_a_header_are_not_told_as_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for name in ("small/a", "large/b"):
+        (tmp_path / name).parent.mkdir()
+        sitk.WriteImage(sitk.Image(4, 5, 6, sitk.sitkInt16), str(tmp_path / f"{name}.mhd"))
+    with caplog.at_level(logging.WARNING, "acnorm"):
+        assert len(images_below(tmp_path)) == 2
+    assert caplog.messages == []
+    assert read_with_or_without_labels(tmp_path).notes == ()

@@ -38,7 +38,8 @@ def read_array(path: Path) -> NDArray[Any]:
     except FileNotFoundError:
         raise fault(path, "no such file", "check the path") from None
     except Exception as error:  # whatever a damaged file makes the parser trip over
-        told = " ".join(str(error).split())[:80]
+        pickled = "pickle" in str(error)  # also told of what is no array at all
+        told = "no array of numbers" if pickled else " ".join(str(error).split())[:80]
         raise fault(path, f"is no NumPy file that can be read ({told})", "save it again, as numbers") from None
     if array.dtype.kind not in "biuf":
         raise fault(path, f"holds values of type {array.dtype}", "save numbers")

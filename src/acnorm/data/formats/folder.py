@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.settle import ordered, settle, split_name
-from acnorm.data.images import NIFTI, holds_slices, is_image
+from acnorm.data.images import NIFTI, holds_slices, is_image, is_voxels
 from acnorm.data.problems import Problem, fault
 
 _LABEL_ENDINGS = {f"{word}{suffix}" for word in ("label", "gt") for suffix in NIFTI}
@@ -99,7 +99,7 @@ def _split_roots(data: Path) -> list[tuple[str | None, Path]]:
 
 
 def _visible(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name != "__MACOSX"
+    return not path.name.startswith(".") and path.name != "__MACOSX" and not is_voxels(path)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -15,6 +15,7 @@ import numpy as np
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats.nnunet import patient_of
 from acnorm.data.formats.settle import settle, split_name
+from acnorm.data.images import is_voxels
 from acnorm.data.problems import DataError, Problem
 from acnorm.data.volumes import read_labels
 
@@ -76,8 +77,7 @@ def _by_name(folder: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         suffix = "" if path.is_dir() else "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-        voxels = suffix in {".raw", ".zraw"} and path.with_suffix(".mhd").is_file()
-        if not voxels and not path.name.startswith("."):
+        if not is_voxels(path) and not path.name.startswith("."):
             files.setdefault(path.name.removesuffix(suffix), []).append(path)
     return files
 

@@ -43,14 +43,20 @@ def read(data: Path) -> Collection:
     table.require(needed, "the table needs image and label (or labels, or mask), and may have patient, split and id")
     if not several:
         _label_kind(table)
+    notes = () if "mask" not in table.columns else (_unread_masks(data, needed[1]),)
     sound, problems = _checked(table, (_no_image, _no_split) if several else (_no_label, _no_image, _no_split))
     if several:
-        return settle(_of_several(data, sound), problems)
+        return settle(replace(_of_several(data, sound), notes=notes), problems)
     labels = [cells["label"] for cells in sound]
     classes = _classes(labels, data)
     numbers = {name: number for number, name in enumerate(classes)}
     cases = tuple(_case(data, cells, numbers[_class_name(cells["label"], classes)]) for cells in sound)
-    return settle(Collection(cases, classes, data, "table"), problems)
+    return settle(Collection(cases, classes, data, "table", notes), problems)
+
+
+def _unread_masks(data: Path, column: str) -> Problem:
+    what = f"the column mask is not read, since there is a column {column}"
+    return Problem(str(data), what, f"for label maps, remove the column {column}", fatal=False)
 
 
 def _checked(table: Rows, checks: Sequence[Check]) -> tuple[list[dict[str, str]], list[Problem]]:
@@ -141,10 +147,10 @@ def _no_file(table: Rows, row: int, text: str, column: str) -> Problem | None:
     if not text:
         return Problem(str(table.path), f"row {row} names no {column}", "fill it in or remove the row")
     path = _path_of(table.path, text)
-    if path.is_file() or (column == "image" and holds_slices(path)):
+    if path.is_file() or holds_slices(path):
         return None
-    if column == "image" and path.is_dir():
-        return Problem(str(path), "a folder without DICOM files", f"name an image or a series in row {row}")
+    if path.is_dir():
+        return Problem(str(path), "a folder without DICOM files", f"name a file or a series in row {row}")
     remedy = f"correct row {row} of {table.path.name}; paths count from the folder of the table"
     return Problem(str(path), "no such file", remedy)
 

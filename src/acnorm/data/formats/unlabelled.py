@@ -7,8 +7,9 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.formats import FORMATS, table
+from acnorm.data.formats.rows import read_rows
 from acnorm.data.formats.settle import split_name
-from acnorm.data.images import is_dicom, is_image
+from acnorm.data.images import is_dicom, is_image, is_voxels
 from acnorm.data.skipping import read_sound
 from acnorm.errors import UserError
 
@@ -33,7 +34,7 @@ def read_with_or_without_labels(data: Path | str, format: str | None = None, *, 
     cases: tuple[Case, ...] | None = None
     if format is None and path.is_dir() and _tells_no_classes(path):
         cases = images_below(path)
-    elif format in (None, "table") and path.is_file() and table.detect(path):
+    elif format in (None, "table") and table.detect(path) and "mask" not in read_rows(path).columns:
         cases = table.read_unlabelled(path)
     if cases is None:
         return read_sound(data, format, skip_bad=skip_bad)
@@ -75,7 +76,8 @@ def images_below(folder: Path, *, series: bool = False) -> tuple[Case, ...]:
     images = [file for file in files if is_image(file)]
     if not images:
         raise UserError(f"{folder}: holds no image and no volume; give a folder that does.")
-    others = [file.relative_to(folder).as_posix() for file in files if file not in set(images)]
+    read = set(images)
+    others = [file.relative_to(folder).as_posix() for file in files if file not in read and not is_voxels(file)]
     if others:
         named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         logger.warning("%s: left out %d that are no images (%s)", folder, len(others), named)
