@@ -95,10 +95,13 @@ def test_a_file_is_a_grid(tmp_path: Path):
         ("axes: {method: [a, b]}\ncompare: seed", "compare is 'seed', must be one of method."),
         ("axes: {method: [a, b]}\nbaseline: c", "baseline is 'c', must be one of method: 'a', 'b'."),
         ("axes: {method: [a, b]}\nseeds: [1, 1]", "seeds is [1, 1], must be different whole numbers, 0 or more."),
-        ("axes: {method: [a, b]}\nseeds: 0", "seeds is [], must be different whole numbers, 0 or more."),
         ("axes: {method: [a, b]}\nfolds: 0", "folds is 0, must be 1 or more."),
         ("axes: {method: [a, b]}\nfractions: [0, 1]", "fractions is [0, 1], must be numbers above 0, at most 1."),
         ("axes: {method: []}", "axes: method has no values; give a list."),
+        ("axes: {methods: [a, b]}\ncompare: method", "axes: methods is no setting (did you mean method?), and there are no variants for its values."),
+        ("axes: {method: [a, b]}\nseeds: 0", "seeds is 0, must be 1 or more."),
+        ("axes: {method: [a, b]}\nseeds: 2\nseeds: 3", "seeds is given twice, in lines 2 and 3; leave out one, or give it another name."),
+        ("tasks:\n  eyes: {data: a}\n  eyes: {data: b}", "eyes is given twice, in lines 2 and 3; leave out one, or give it another name."),
         ("axes: {method: [a, a]}", "axes: method has a value twice; give each once."),
         ("axes: {seed: [0, 1]}", "axes: seed is set for every run; give seeds."),
         ("base: {splits: s.json}", "base: splits is set for every run; give folds."),
@@ -127,9 +130,45 @@ def test_settings_that_cannot_be_name_the_grid_and_the_task(tmp_path: Path):
     assert str(error.value) == "grid: tasks: short: epochs is 0, must be 1 or more."
 
 
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        ("macro_uac", "did you mean macro_auc?"),
+        ("dice", "there are macro_auc, accuracy, balanced_accuracy, quadratic_kappa, macro_f1, brier, expected_calibration_error, sensitivity_at_specificity_90."),
+    ],
+)  # fmt: skip
+def test_a_metric_that_no_run_can_be_compared_by_is_told_before_any_is_run(tmp_path: Path, metric: str, hint: str):
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, metric=metric).cells()
+    assert str(error.value) == f"grid: metric is {metric!r}, which no run can be compared by; {hint}"
+
+
+def test_a_part_need_not_have_the_metric_of_the_grid(tmp_path: Path):
+    assert grid(tmp_path, metric="dice").selected(["method=vanilla"]).cells()
+    with pytest.raises(UserError, match="which no run can be compared by"):
+        grid(tmp_path, metric="dcie").selected(["method=vanilla"]).cells()
+
+
 def test_a_grid_without_a_run_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="grid: exclude leaves no run; leave some of it out"):
         grid(tmp_path, exclude=[{"method": "vanilla"}, {"method": "bn-only"}]).cells()
+
+
+def test_a_grid_without_its_baseline_is_refused(tmp_path: Path):
+    made = grid(tmp_path, axes={"method": ["vanilla", "bn-only", "l2"]}, exclude=[{"method": "vanilla"}])
+    with pytest.raises(UserError) as error:
+        made.cells()
+    assert str(error.value) == "grid: exclude leaves no run of the baseline 'vanilla'; leave some of it out."
+    assert made.selected(["method=l2"]).cells()  # a part may be without
+
+
+def test_what_a_task_lacks_names_the_task(tmp_path: Path):
+    tasks = {"near": {}, "far": {"weights": "far.pth"}}
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, tasks=tasks).cells()
+    assert str(error.value) == (
+        "grid: tasks: far: --weights far.pth: no such file; give a checkpoint, or leave it out for random weights."
+    )
 
 
 def test_random_weights_may_be_the_baseline_wherever_they_stand(tmp_path: Path):

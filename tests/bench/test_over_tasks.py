@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,24 @@ def test_a_task_with_a_table_that_is_not_complete_is_left_out():
     assert found.against[0].tasks == 3
 
 
+def test_a_table_that_excludes_one_of_them_does_not_count():
+    blocks = tasks(4, "vanilla", "acnorm", "bss")
+    random_weights = [block(one.task, {"vanilla": [0.9], "bss": [0.1]}) for one in blocks]
+    found, expected = over(*blocks, *random_weights), over(*blocks)
+    assert (found.tasks, found.ranks, found.left_out) == (expected.tasks, expected.ranks, ())
+    acnorm, bss = found.against
+    assert acnorm == replace(expected.against[0], corrected=acnorm.corrected)
+    apart = [one.values["bss"].mean() - one.values["vanilla"].mean() for one in blocks]
+    assert bss.difference.mean == pytest.approx((np.mean(apart) - 0.8) / 2)  # which have both in both tables
+
+
+def test_tables_without_a_run_have_no_metric():
+    waiting = block("task9", {"vanilla": [], "acnorm": []}, metric="metric")
+    found = over(*tasks(6, "vanilla", "acnorm"), waiting)
+    assert found.metrics == ("macro_auc",)
+    assert not any("in each metric" in told for told in found.sentences)
+
+
 def test_what_is_better_in_all_tasks_is_told():
     found = over(*tasks(9, "vanilla", "acnorm", "bss", gain=0.2))
     assert found.ranks == (3.0, 2.0, 1.0)
@@ -115,13 +134,14 @@ def test_two_methods_are_tested_by_signed_ranks_alone():
 
 
 def test_ranks_that_differ_without_a_pair_that_does():
-    """Friedman's F sees what the more careful test of pairs does not."""
-    ranks = np.array([[1, 2, 3], [1, 2, 3], [1, 3, 2], [1, 2, 3]])
+    """Friedman's test sees two groups, between which no single pair is far enough apart."""
+    ranks = [[3, 1, 2, 6, 5, 4], [2, 3, 1, 4, 6, 5], [1, 3, 2, 4, 6, 5]]
+    names = ("vanilla", "a", "b", "c", "d", "e")
     made = [
-        block(f"t{at}", dict(zip(("vanilla", "a", "b"), ([-float(value)] for value in row), strict=True)))
+        block(f"t{at}", dict(zip(names, ([-float(value)] for value in row), strict=True)))
         for at, row in enumerate(ranks)
     ]
-    found = over(*made[:3])
+    found = over(*made)
     assert found.friedman.p < 0.05
     assert max(found.ranks) - min(found.ranks) <= found.critical
     assert found.sentences[0].endswith(

@@ -178,3 +178,14 @@ def test_the_number_of_runs_is_the_least_that_is_enough(deviation: float, ratio:
 
 def test_without_any_spread_two_runs_are_enough():
     assert runs_needed(0.0, 0.01) == 2
+
+
+@pytest.mark.parametrize("differences", [[0.1, 0.1, 0.1], [0.3 - 0.2, 0.2 - 0.1, 0.1]])
+def test_equal_differences_are_no_proof_whatever_rounding_does(differences: list[float]):
+    """Of three equal differences NumPy's variance need not be 0, and p would be 1e-32."""
+    apart = np.array(differences)
+    assert corrected_resampled_t(apart, 0.25) == Difference(pytest.approx(0.1))
+    samples = np.tile(apart, (50, 1))
+    assert over_runs_and_patients(apart, samples) == Difference(pytest.approx(0.1))
+    assert corrected_resampled_t(apart - apart, 0.25).p == 1.0
+    assert runs_needed(float(np.std(apart, ddof=1)), 0.01) == 2

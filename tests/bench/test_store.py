@@ -144,14 +144,14 @@ def test_parts_of_a_grid_are_added_one_to_another(tmp_path: Path):
     store = Store(tmp_path / "bench")
     about = {"compare": "method", "baseline": "vanilla"}
     first, second = whole.selected(["seed=0"]).cells(), whole.selected(["seed=1"]).cells()
-    store.plan(first, about, keep=True)
+    store.plan(first, about, keep=lambda _: True)
     for cell in first[:1]:
         store.finish(cell.address, result(0.7), seconds=1.0, memory=1)
-    store.plan(second, about, keep=True)
+    store.plan(second, about, keep=lambda _: True)
     table = store.table()
     assert list(table["label_seed"]) == [0, 1, 1]  # what was not finished is for the command that asked for it
     assert list(table["state"]) == ["done", "waiting", "waiting"]
-    store.plan(whole.cells(), about, keep=True)
+    store.plan(whole.cells(), about, keep=lambda _: True)
     assert list(store.table()["label_seed"]) == [0, 0, 1, 1]
     store.plan(second, about)
     assert list(store.table()["label_seed"]) == [1, 1]  # without keep these are the grid
@@ -160,10 +160,10 @@ def test_parts_of_a_grid_are_added_one_to_another(tmp_path: Path):
 def test_a_cell_whose_code_has_changed_takes_its_old_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = Store(tmp_path / "bench")
     cells = grid(tmp_path).cells()
-    store.plan(cells, {}, keep=True)
+    store.plan(cells, {}, keep=lambda _: True)
     store.finish(cells[0].address, result(0.7), seconds=1.0, memory=1)
     monkeypatch.setattr("acnorm.bench.cells.code_version", lambda: "new")
-    store.plan(grid(tmp_path).cells(), {}, keep=True)
+    store.plan(grid(tmp_path).cells(), {}, keep=lambda _: True)
     assert list(store.table()["state"]) == ["waiting", "waiting"]
 
 

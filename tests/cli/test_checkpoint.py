@@ -36,7 +36,7 @@ def test_what_would_load(file: Path, capsys: pytest.CaptureFixture[str]):
     told = capsys.readouterr().out
     assert "would load    96 tensors loaded" not in told  # statistics of batches are not counted
     assert "1 adapted (conv1.weight) by sum over channels (3 to 1)" in told
-    assert "100.0% of the parameters and 100.0% of the norm layers come from the checkpoint" in told
+    assert "100.0% of the other parameters and 100.0% of the other norm layers come from the checkpoint" in told
 
 
 def test_why_it_would_not_load_is_told_and_is_no_success(file: Path, capsys: pytest.CaptureFixture[str]):

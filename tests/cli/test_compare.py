@@ -141,13 +141,14 @@ def test_folders_that_hold_something_else(started: list[Job], tmp_path: Path, ca
     )
 
 
-def test_a_metric_that_is_not_measured_leaves_the_runs(
+def test_a_metric_that_is_not_measured_is_told_before_any_run(
     started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--metric", "dice") == 2
-    assert (
-        capsys.readouterr().err.splitlines()[-1] == "acnorm: --metric dice: is not measured here; there are macro_auc."
+    assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--metric", "acuracy") == 2
+    assert capsys.readouterr().err == (
+        "acnorm: acnorm compare: metric is 'acuracy', which no run can be compared by; did you mean accuracy?\n"
     )
+    assert not started
     assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--metric", "macro_auc") == 0
     assert len(started) == 2
 

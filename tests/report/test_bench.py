@@ -86,6 +86,7 @@ def test_what_failed_and_what_is_not_finished_is_told(tmp_path: Path):
     assert "1 cells failed twice and are left out, with their pairs." in page
     assert "<td>the loss is &lt;not&gt; finite</td>" in page
     assert "No pair of runs has finished yet." in page
+    assert "\n- 1 cells failed twice and are left out, with their pairs.\n" in (store.folder / "results.md").read_text()
     assert not SVG.findall(page)
 
 

@@ -5,7 +5,9 @@ folds       repeated divisions into train, validation and test, and shares of th
 cells       one run of a grid, addressed by what decides its result
 store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
+unique_keys YAML in which no name stands twice
 variants    names in a grid that stand for several settings, and the part of it that is run
+parts       which finished cells still are of the grid, where a part of it is run
 compare     the grid of acnorm compare
 search      the settings of every run, looked for on its validation cases
 halving     which of several runs to go on with, within a budget of time

@@ -32,10 +32,23 @@ import yaml
 from acnorm.bench.cells import Cell, Inputs, read_inputs
 from acnorm.bench.folds import Division, divisions, with_fraction
 from acnorm.bench.search import space_of
-from acnorm.bench.variants import FRACTIONS, OF_A_TASK, VARIANTS, Variants, chosen_settings, read_only, with_folder
+from acnorm.bench.unique_keys import load_unique
+from acnorm.bench.variants import (
+    FRACTIONS,
+    OF_A_TASK,
+    VARIANTS,
+    Variants,
+    chosen_settings,
+    is_setting,
+    near,
+    read_only,
+    with_folder,
+)
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
-from acnorm.training.settings import config_from_settings, flat
+from acnorm.training.metric_names import is_metric, metric_names
+from acnorm.training.metrics import SIGNED
+from acnorm.training.settings import config_from_settings, flat, known_keys
 
 KEYS = (
     "base", "axes", "variants", "tasks", "folder", "exclude",
@@ -140,6 +153,11 @@ class Grid:
                 raise self._wrong(f"axes: {name} has no values; give a list")
             if any(values.count(value) > 1 for value in values):
                 raise self._wrong(f"axes: {name} has a value twice; give each once")
+        if not self._variants():
+            for name in self.axes:
+                if not is_setting(name):
+                    hint = near(name, known_keys())
+                    raise self._wrong(f"axes: {name} is no setting{hint}, and there are no variants for its values")
         for task, settings in self.tasks.items():
             both = [name for name in settings if name in self.axes]
             if both:
@@ -200,16 +218,42 @@ class Grid:
         Raises:
             UserError: settings that cannot be, data that cannot be read or divided, a checkpoint that is not there.
         """
-        made: list[Cell] = []
         known: dict[tuple[Any, ...], list[Division]] = {}
-        for labels, config in self._configs():
+        made = [cell for labels, config in self.configs() for cell in self.of_config(labels, config, known)]
+        self._refuse_metric(made)
+        return sorted(made, key=lambda cell: (self.seeds.index(cell.labels["seed"]), cell.labels["fold"]))
+
+    def _refuse_metric(self, cells: Sequence[Cell]) -> None:
+        collections = {id(cell.inputs.collection): cell.inputs.collection for cell in cells}
+        known = list(dict.fromkeys(name for found in collections.values() for name in metric_names(found)))
+        known = [name for name in known if not name.startswith(SIGNED)]
+        if self.metric is None or self.metric in known or (self.only and is_metric(self.metric)):
+            return  # a task that is not asked for may have it
+        nearest = difflib.get_close_matches(self.metric, known, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}."
+        raise UserError(f"{self.source}: metric is {self.metric!r}, which no run can be compared by; {hint}")
+
+    def of_config(
+        self, labels: Mapping[str, Any], config: FinetuneConfig, known: dict[tuple[Any, ...], list[Division]]
+    ) -> Iterator[Cell]:
+        """Give the runs of one of ``configs``: its seeds, folds and fractions.
+
+        Args:
+            labels: its values of the axes.
+            config: its settings.
+            known: divisions that were made before, to which those that are made here are added.
+        """
+        try:
             inputs = read_inputs(config)
             for seed in self.seeds:
                 key = config.data, config.format, config.skip_bad, seed
                 if key not in known:
                     known[key] = divisions(inputs.collection, folds=self.folds, seed=seed)
-                made += self._of_seed(labels, replace(config, seed=seed), inputs, known[key])
-        return sorted(made, key=lambda cell: (self.seeds.index(cell.labels["seed"]), cell.labels["fold"]))
+                yield from self._of_seed(labels, replace(config, seed=seed), inputs, known[key])
+        except UserError as error:
+            if not self.tasks:
+                raise
+            raise UserError(f"{self.source}: tasks: {labels['task']}: {error}") from None
 
     def _of_seed(
         self, labels: Mapping[str, Any], config: FinetuneConfig, inputs: Inputs, made: Sequence[Division]
@@ -222,8 +266,9 @@ class Grid:
                 part = with_fraction(division, inputs.collection, fraction, config.seed)
                 yield Cell(place, config, inputs, part)
 
-    def _configs(self) -> Iterator[tuple[dict[str, Any], FinetuneConfig]]:
-        found = False
+    def configs(self) -> Iterator[tuple[dict[str, Any], FinetuneConfig]]:
+        """Give the values of the axes and the settings of all runs, those of seeds, folds and fractions together."""
+        found = compared = False
         seen: dict[str, Mapping[str, Any]] = {}
         tasks: list[tuple[str | None, Mapping[str, Any]]] = [*self.tasks.items()] or [(None, {})]
         for task, own in tasks:
@@ -240,12 +285,14 @@ class Grid:
                 except UserError as error:
                     where = "" if task is None else f"tasks: {task}: "
                     raise UserError(f"{self.source}: {where}{error}") from None
-                found = True
+                found, compared = True, compared or chosen[self.compare] == self.baseline
                 if self.search is not None:
                     self._refuse_searched_axes(config, labels, seen)
                 yield labels, config
         if not found:
             raise self._wrong(f"{'--only' if self.only else 'exclude'} leaves no run; leave some of it out")
+        if not compared and not self.only:
+            raise self._wrong(f"exclude leaves no run of the baseline {self.baseline!r}; leave some of it out")
 
     def _settings(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a run: those of a task before those of all, those of the axes before both."""
@@ -285,14 +332,16 @@ def read_grid(file: Path) -> Grid:
     if not file.is_file():
         raise UserError(f"{file}: no such file; give a YAML file of a grid.")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_unique(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: is not YAML ({' '.join(str(error).split())}).") from None
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from None
     if not isinstance(content, dict):
         raise UserError(f"{file}: must hold {', '.join(KEYS)} as `name: value` lines.")
     unknown = [str(name) for name in content if name not in KEYS]
     if unknown:
-        told = ", ".join(_with_nearest(name) for name in unknown)
+        told = ", ".join(f"{name}{near(name, KEYS)}" for name in unknown)
         raise UserError(f"{file}: unknown keys: {told}; there are {', '.join(KEYS)}.")
     given = {name: _checked(file, name, value) for name, value in content.items() if value is not None}
     return Grid(
@@ -300,13 +349,10 @@ def read_grid(file: Path) -> Grid:
     )
 
 
-def _with_nearest(name: str) -> str:
-    near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.5)
-    return f"{name} (did you mean {near[0]}?)" if near else name
-
-
 def _checked(file: Path, name: str, value: Any) -> Any:
     if name == "seeds" and _is_whole(value):
+        if value < 1:
+            raise UserError(f"{file}: seeds is {value}, must be 1 or more.")
         return tuple(range(value))
     kinds: dict[str, tuple[str, bool]] = {
         "base": ("settings by name", isinstance(value, dict) and all(isinstance(key, str) for key in value)),

@@ -84,6 +84,7 @@ def over_tasks(results: Results) -> OverTasks | None:
 
     The value of a method in a task is the mean over the task's tables (sources, fractions of the labels) of its mean
     over the runs that all methods have finished. Tables of one task share their test cases, so that a task counts once.
+    A table without a place for one of them (the grid excludes it) does not count.
 
     Examples:
         >>> over_tasks(Results((), pd.DataFrame({"state": []}), {}, "vanilla", {})) is None
@@ -101,7 +102,7 @@ def over_tasks(results: Results) -> OverTasks | None:
         names=names,
         tasks=tuple(map(str, whole.index)),
         left_out=tuple(str(task) for task in table.index if task not in whole.index),
-        metrics=tuple(dict.fromkeys(block.metric for block in results.blocks)),
+        metrics=results.metrics,
     )
     found = _ranked(found, whole.to_numpy(dtype=np.float64)) if len(whole) else found
     found = replace(found, against=_against(by_task, names, results.baseline))
@@ -109,14 +110,15 @@ def over_tasks(results: Results) -> OverTasks | None:
 
 
 def _values(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, float]:
-    """The mean of each over the tables of a task, larger where better; NaN where not all have finished runs."""
-    nothing = dict.fromkeys(names, float("nan"))
+    """The mean of each over the tables that have a place for all, larger where better; NaN where runs are missing."""
     means = []
     for block in blocks:
         if not set(names) <= set(block.values.columns):
-            return nothing
+            continue
         shared = block.values[list(names)].dropna()
         means.append(shared.mean() * (-1 if block.lower_is_better else 1))
+    if not means:
+        return dict.fromkeys(names, float("nan"))
     return {str(name): value for name, value in pd.concat(means, axis=1).mean(axis=1, skipna=False).items()}
 
 

@@ -17,6 +17,7 @@ from acnorm.bench.statistics import (
     bootstrap_difference,
     corrected_resampled_t,
     holm,
+    is_constant,
     over_runs_and_patients,
     patient_weights,
     runs_needed,
@@ -25,7 +26,7 @@ from acnorm.bench.statistics import (
 from acnorm.bench.store import Store
 from acnorm.bench.words import MARGIN, NO_SHARES, Verdict, metric_in_words, name_of, sentence_of, verdict_of
 from acnorm.errors import UserError
-from acnorm.training.metrics import LOWER_IS_BETTER
+from acnorm.training.metrics import LOWER_IS_BETTER, SIGNED
 
 RESAMPLES = 1000
 NORMAL_HALF = 1.96  # standard errors in half a 95 % interval
@@ -120,6 +121,11 @@ class Results:
     about: Mapping[str, Any]
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that differences are in, of the blocks with finished runs."""
+        return tuple(dict.fromkeys(block.metric for block in self.blocks if any(level.runs for level in block.levels)))
+
+    @property
     def failed(self) -> list[tuple[str, str]]:
         """The cells that failed twice, and their last words."""
         rows = self.table[self.table["state"] == "failed"]
@@ -140,10 +146,7 @@ class Results:
 
 
 def results_of(store: Store) -> Results:
-    """Compare what a grid has finished so far.
-
-    Raises:
-        UserError: the metric that was asked for is none of the runs'.
+    """Compare what a grid has finished so far; where a task has not the metric that was asked for, by its own.
 
     Examples:
         >>> import tempfile
@@ -159,7 +162,6 @@ def results_of(store: Store) -> Results:
     axis = f"label_{about['compare']}"
     kept = [name for name in table.columns if name.startswith("label_") and name not in (axis, *_PLACE)]
     varied = [name for name in kept if table[name].map(_text).nunique() > 1]
-    metric_of(table[table["state"] == "done"], about.get("metric"))  # refuses one that no run has
     blocks = []
     for _, rows in table.groupby([table[name].map(_text) for name in kept], sort=False):
         labels = {name.removeprefix("label_"): rows[name].iloc[0] for name in varied}
@@ -175,9 +177,6 @@ def _text(value: Any) -> str:
 
 def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value))
-
-
-SIGNED = ("volume_error",)  # metrics of which neither more nor less is better
 
 
 class _Comparing:
@@ -258,7 +257,7 @@ class _Comparing:
         first, second = self._sampled(name, pairs.index), self._sampled(self.baseline, pairs.index)
         sampled = None if first is None or second is None else first - second
         alone = None if sampled is None else bootstrap_difference(apart, sampled)
-        deviation = float(np.std(apart, ddof=1)) if len(apart) > 1 else 0.0
+        deviation = 0.0 if is_constant(apart) else float(np.std(apart, ddof=1))
         return Comparison(
             name=name,
             runs=len(pairs),
@@ -372,7 +371,7 @@ def _told(item: Comparison, corrected: float | None, baseline: str, block: Block
         share=share,
     )
     if block.name:
-        sentence = f"{block.name[0].upper()}{block.name[1:]}: {sentence}"
+        sentence = f"{block.name}: {sentence}"
     verdict = verdict_of(item.difference, corrected, lower_is_better=lower, share=share)
     return replace(item, corrected=corrected, verdict=verdict, sentence=sentence)
 

@@ -15,6 +15,7 @@ from acnorm.bench.cells import Cell, code_version
 from acnorm.bench.engine import Engine, Launch
 from acnorm.bench.forks import local
 from acnorm.bench.grid import Grid
+from acnorm.bench.parts import still_of
 from acnorm.bench.processes import free_memory
 from acnorm.bench.runner import Runner, threads_for
 from acnorm.bench.search import as_plain, check_search, search
@@ -70,7 +71,7 @@ def run_bench(
         about |= {"command": command, "code": code_version(), "searching": grid.search is not None}
 
         def run(chosen: Sequence[Cell], again: bool = True) -> None:
-            store.plan(chosen, about, keep=bool(grid.only), again=again)
+            store.plan(chosen, about, keep=still_of(grid) if grid.only else None, again=again)
             told(store)
             Runner(
                 store,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 MOST_RUNS = 100_000
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,20 @@ def corrected_resampled_t(
         return Difference(mean)
     error = float(np.sqrt(np.var(differences, ddof=1) * (1 / runs + ratio)))
     half = float(stats.t.ppf((1 + confidence) / 2, runs - 1)) * error
-    if error == 0:  # the same to the last digit: what chance does cannot be seen
-        return Difference(mean, mean, mean, 1.0) if mean == 0 else Difference(mean)
+    if is_constant(differences):
+        return Difference(mean, mean, mean, 1.0) if abs(mean) < ROUNDING else Difference(mean)
     p = 2 * float(stats.t.sf(abs(mean) / error, runs - 1))
     return Difference(mean, mean - half, mean + half, p)
+
+
+def is_constant(values: Float[NDArray[np.float64], " run"]) -> bool:
+    """Whether values are the same but for rounding, so that what chance does cannot be seen; NaN does not count.
+
+    Examples:
+        >>> is_constant(np.array([0.3 - 0.2, 0.2 - 0.1, 0.1])), is_constant(np.array([0.1, 0.1001]))
+        (True, False)
+    """
+    return bool(np.nanmax(values) - np.nanmin(values) < ROUNDING)
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
@@ -156,8 +167,8 @@ def over_runs_and_patients(
         return Difference(mean)
     of_runs = float(np.nanvar(difference, ddof=1)) / runs
     error = float(np.sqrt(of_runs + means.var(ddof=1)))
-    if error == 0:
-        return Difference(mean, mean, mean, 1.0) if mean == 0 else Difference(mean)
+    if is_constant(difference) and is_constant(means):
+        return Difference(mean, mean, mean, 1.0) if abs(mean) < ROUNDING else Difference(mean)
     freedom = error**4 / (of_runs**2 / (runs - 1)) if of_runs > 0 else np.inf
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
     return Difference(mean, mean - half, mean + half, 2 * float(stats.t.sf(abs(mean) / error, freedom)))
@@ -226,7 +237,7 @@ def runs_needed(
         >>> runs_needed(deviation=0.02, difference=0.01, ratio=0.25) is None
         True
     """
-    if deviation == 0:
+    if deviation < ROUNDING:
         return 2
     enough = 2
     while power_of(enough, difference, deviation, ratio, level) < power:

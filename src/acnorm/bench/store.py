@@ -62,6 +62,17 @@ class Job:
     again: bool
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A finished cell: its place in the grid, hashes of what it was made of, and the file of its settings."""
+
+    labels: Mapping[str, Any]
+    data: str
+    weights: str | None
+    splits: str
+    settings: Path
+
+
 class Store:
     """The file of one bench folder.
 
@@ -123,13 +134,20 @@ class Store:
         """What the process of a cell printed."""
         return self.folder / "logs" / f"{address[:16]}.txt"
 
-    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any], *, keep: bool = False, again: bool = True) -> None:
+    def plan(
+        self,
+        cells: Sequence[Cell],
+        about: Mapping[str, Any],
+        *,
+        keep: Callable[[Finished], bool] | None = None,
+        again: bool = True,
+    ) -> None:
         """Make these cells the grid: finished ones stay so, failed ones are to be tried again.
 
         Args:
             cells: of the grid, in their order.
             about: what the report is to know, as plain values.
-            keep: leave finished cells of other places in the grid, before these: the grid is run in parts.
+            keep: which finished cells of other places stay in the grid, before these: it is run in parts.
             again: whether failed ones are tried again.
         """
         self._next.clear()
@@ -150,7 +168,7 @@ class Store:
                 (address, json.dumps(dict(cell.labels)), cell.division.ratio, cell.division.released_test)
                 for cell, address in zip(cells, addresses, strict=True)
             ]
-            before = _finished(database, {labels for _, labels, _, _ in rows}) if keep else []
+            before = self._kept(database, keep, {_sorted(labels) for _, labels, _, _ in rows}) if keep else []
             database.execute("DELETE FROM grid")
             database.executemany(
                 "INSERT INTO grid VALUES (?, ?, ?, ?, ?)", [(at, *row) for at, row in enumerate([*before, *rows])]
@@ -176,6 +194,20 @@ class Store:
         elif file.read_text(encoding="utf-8") != text:
             with replacing(file) as draft:
                 draft.write_text(text, encoding="utf-8")
+
+    def _kept(
+        self, database: sqlite3.Connection, keep: Callable[[Finished], bool], other_than: set[str]
+    ) -> list[tuple[Any, ...]]:
+        rows = database.execute(
+            "SELECT address, labels, ratio, released_test, data_sha256, weights_sha256, splits_sha256 "
+            "FROM grid NATURAL JOIN cells NATURAL JOIN provenance WHERE state = 'done' ORDER BY position"
+        ).fetchall()
+        return [
+            (address, labels, *figures)
+            for address, labels, *figures, data, weights, splits in rows
+            if _sorted(labels) not in other_than
+            and keep(Finished(json.loads(labels), data, weights, splits, self.config_file(address)))
+        ]
 
     def config_file(self, address: str) -> Path:
         """The settings of a cell."""
@@ -328,13 +360,8 @@ class Store:
         return cells.join(wide, on="address")
 
 
-def _finished(database: sqlite3.Connection, other_than: set[str]) -> list[tuple[str, str, float, int]]:
-    """The finished cells of the grid whose labels are not among those."""
-    rows = database.execute(
-        "SELECT address, labels, ratio, released_test FROM grid NATURAL JOIN cells WHERE state = 'done' "
-        "ORDER BY position"
-    ).fetchall()
-    return [row for row in rows if row[1] not in other_than]
+def _sorted(labels: str) -> str:
+    return json.dumps(json.loads(labels), sort_keys=True)
 
 
 @functools.lru_cache(maxsize=8)  # folds and fractions share their configuration

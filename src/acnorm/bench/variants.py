@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,9 @@ def chosen_settings(chosen: Mapping[str, Any], variants: Variants) -> dict[str, 
     found: dict[str, Any] = {}
     for axis, value in chosen.items():
         own = variants.get(value) if isinstance(value, str) else None
-        if own is None and variants and not _is_setting(axis):
+        if own is None and variants and not is_setting(axis):
             raise UserError(
-                f"axes: {axis} is no setting and {value!r} no variant{_near(value, variants)}; "
+                f"axes: {axis} is no setting and {value!r} no variant{near(value, variants)}; "
                 f"there are {', '.join(variants)}."
             )
         settings = flat({axis: value} if own is None else own)
@@ -54,13 +54,25 @@ def chosen_settings(chosen: Mapping[str, Any], variants: Variants) -> dict[str, 
     return found
 
 
-def _is_setting(axis: str) -> bool:
+def is_setting(axis: str) -> bool:
+    """Whether an axis of that name sets something by itself.
+
+    Examples:
+        >>> is_setting("epochs"), is_setting("acnorm.temperature"), is_setting("source")
+        (True, True, False)
+    """
     return axis in known_keys() or axis in METHOD_SETTINGS
 
 
-def _near(value: Any, names: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
+def near(value: Any, names: Iterable[str]) -> str:
+    """Return the nearest name as a question, behind a message; nothing where none is near.
+
+    Examples:
+        >>> near("acnrom", {"acnorm": 1, "vanilla": 2}), near("x", {"acnorm": 1})
+        (' (did you mean acnorm?)', '')
+    """
+    found = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.6)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def with_folder(settings: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
@@ -103,9 +115,7 @@ def read_only(given: Sequence[str], known: Mapping[str, Sequence[Any]]) -> dict[
         if not equals or not values:
             raise UserError(f"--only {text}: must be an axis and its values, such as {next(iter(known))}=…,….")
         if axis not in known:
-            raise UserError(
-                f"--only {text}: {axis} is no axis{_near(axis, dict(known))}; there are {', '.join(known)}."
-            )
+            raise UserError(f"--only {text}: {axis} is no axis{near(axis, known)}; there are {', '.join(known)}.")
         asked = values.split(",")
         wrong = [value for value in asked if not any(_is(value, one) for one in known[axis])]
         if wrong:

@@ -77,7 +77,8 @@ class LoadReport:
             if kind == "adapted" and self.how:
                 parts[-1] += f" by {' and '.join(self.how)}"
         parts.append(f"head new ({len(self.head)} tensors)")
-        shares = f"{self.parameter_share:.1%} of the parameters and {self.norm_share:.1%} of the norm layers"
+        of = "of the other" if self.head else "of the"
+        shares = f"{self.parameter_share:.1%} {of} parameters and {self.norm_share:.1%} {of} norm layers"
         used = "" if self.file_share == 1 else f"; {self.file_share:.1%} of what it holds for such a network is used"
         return f"{self.file.name}: {', '.join(parts)}; {shares} come from the checkpoint{used}"
 
@@ -119,7 +120,7 @@ def load_checkpoint(
         >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
         >>> report = load_checkpoint(model, file, head="2", stem="0")
         >>> print(report)
-        weights.pth: 6 tensors loaded, 1 adapted (0.weight) by sum over channels (3 to 1), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the parameters and 100.0% of the norm layers come from the checkpoint
+        weights.pth: 6 tensors loaded, 1 adapted (0.weight) by sum over channels (3 to 1), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the other parameters and 100.0% of the other norm layers come from the checkpoint
     """  # noqa: E501
     checkpoint = file if isinstance(file, Checkpoint) else read_checkpoint(file)
     path = checkpoint.path

@@ -77,7 +77,7 @@ def cells_table(results: Results) -> pd.DataFrame:
 
 
 def markdown(results: Results, over: OverTasks | None = None) -> str:
-    """Return the comparisons as Markdown: all tables, then what can be concluded.
+    """Return the comparisons as Markdown: all tables, then what to beware of and what can be concluded.
 
     Examples:
         >>> import pandas as pd
@@ -85,7 +85,12 @@ def markdown(results: Results, over: OverTasks | None = None) -> str:
         ''
     """
     tables = [as_markdown(table) for tables in tables_of(results, over).values() for table in tables]
-    told = [*_sentences(results), *(over.sentences if over else ()), *([basis(results)] if results.blocks else [])]
+    told = [
+        *_cautions(results),
+        *_sentences(results),
+        *(over.sentences if over else ()),
+        *([basis(results)] if results.blocks else []),
+    ]
     told += [search_sentence(results.about)] if results.about.get("search") else []
     return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
 
@@ -146,14 +151,13 @@ def render(results: Results, name: str, over: OverTasks | None = None) -> str:
         'render'
     """
     pictures = {key: Markup(with_prefix(svg, key)) for key, svg in _pictures(results, over).items()}
-    unfinished = results.counts.get("waiting", 0) + results.counts.get("running", 0)
     return page(
         "bench.html",
         name=name,
         results=results,
         over=over,
         sentences=_sentences(results),
-        lines=_cautions(results, unfinished),
+        lines=_cautions(results),
         pictures=pictures,
         basis=basis(results),
         tables={
@@ -182,8 +186,9 @@ def _pictures(results: Results, over: OverTasks | None) -> dict[str, str]:
     return pictures
 
 
-def _cautions(results: Results, unfinished: int) -> list[str]:
+def _cautions(results: Results) -> list[str]:
     cautions = []
+    unfinished = results.counts.get("waiting", 0) + results.counts.get("running", 0)
     if results.about.get("searching"):
         cautions.append(search_sentence(results.about))
     elif unfinished:
@@ -192,7 +197,7 @@ def _cautions(results: Results, unfinished: int) -> list[str]:
         cautions.append(f"{len(results.failed)} cells failed twice and are left out, with their pairs.")
     if len(_codes(results)) > 1:
         cautions.append(f"Runs were made by {len(_codes(results))} versions of the code; results.csv tells which.")
-    if len({block.metric for block in results.blocks}) > 1:
+    if len(results.metrics) > 1:
         cautions.append("Blocks have different metrics, whose differences are not on one scale.")
     few = min((item.runs for block in results.blocks for item in block.comparisons), default=0)
     if 0 < few < 5:

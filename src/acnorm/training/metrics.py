@@ -28,6 +28,7 @@ METRICS = (
 )
 OF_TWO_CLASSES = ("sensitivity_at_specificity_90",)
 LOWER_IS_BETTER = ("brier", "expected_calibration_error", "hd95", "false_lesions", "ejection_fraction_error")
+SIGNED = ("volume_error",)  # of which neither more nor less is better
 SPECIFICITY = 0.9
 BINS = 15
 THRESHOLD = 0.5  # of the probability from which a class is said to be there, where there may be several
