@@ -161,3 +161,10 @@ def test_wrappers_of_single_layers_come_off(inner: str):
 def test_wrappers_whose_names_would_fall_together_stay():
     state = {"a.weight": 1, "_orig_mod.a.weight": 2}
     assert match_names(state, ["a.weight"]) == state
+
+
+@pytest.mark.parametrize("own", ["layers.norm1", "norm1"])
+@pytest.mark.parametrize("there", ["layers.norm1", "norm1", "norm.1"])
+def test_the_parts_of_a_dense_layer_by_any_of_their_names(own: str, there: str):
+    place = "features.denseblock1.denselayer12."
+    assert match_names({f"{place}{there}.weight": 1}, [f"{place}{own}.weight"]) == {f"{place}{own}.weight": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,10 @@ def without_layers(name: str) -> str:
     return name.replace(".layers.", ".")
 
 
+def of_old_torchvision(name: str) -> str:
+    return re.sub(r"\.(norm|conv)([12])\.", r".\1.\2.", without_layers(name))
+
+
 def same(name: str) -> str:
     return name
 
@@ -63,6 +68,8 @@ def same(name: str) -> str:
 FILES = [
     ("torchvision", "monai/resnet18", same, (), (), RESNET),
     ("timm", "monai/densenet121", without_layers, (), (), "DenseNet"),
+    ("torchvision's DenseNet file", "monai/densenet121", of_old_torchvision, (), (), "DenseNet"),
+    ("CheXNet", "monai/densenet121", lambda name: f"module.densenet121.{of_old_torchvision(name)}", (), (), "DenseNet"),
     ("MONAI's DenseNet", "monai/densenet121", same, (), (), "DenseNet"),
     ("MONAI", "monai/efficientnet-b0", same, (), (), "MONAI's EfficientNet"),
     (

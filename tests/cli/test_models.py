@@ -24,3 +24,8 @@ def test_json(capsys: pytest.CaptureFixture[str]):
 def test_an_extra_that_is_not_installed_is_one_line(capsys: pytest.CaptureFixture[str]):
     assert main(["models", "--source", "timm"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_where_there_is_none_it_is_said(capsys: pytest.CaptureFixture[str]):
+    assert main(["models", "--norm", "layer"]) == 0
+    assert capsys.readouterr().out.startswith("No network by name is like that.\n\nWith the extras also timm/…")

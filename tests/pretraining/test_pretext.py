@@ -119,12 +119,12 @@ def test_a_task_takes_its_own_settings_of_several():
 
 
 SHARE, CLOSED, BELOW = "above 0 and at most 1", "between 0 and 1", "0 or more and below 1"
-POSITIVE, NOT_NEGATIVE = "above 0 and finite", "0 or more and finite"
+POSITIVE, NOT_NEGATIVE, WARM = "above 0 and finite", "0 or more and finite", "0.02 or more and finite"
 ONE, TWO, EIGHT = "1 or more", "2 or more", "8 or more"
 ALLOWED = {
     "supervised": {"least_area": SHARE},
     "genesis": {"nonlinear": CLOSED, "shuffling": CLOSED, "painting": CLOSED, "inner": CLOSED},
-    "simclr": {"least_area": SHARE, "temperature": POSITIVE, "hidden": ONE, "outputs": ONE},
+    "simclr": {"least_area": SHARE, "temperature": WARM, "hidden": ONE, "outputs": ONE},
     "byol": {"least_area": SHARE, "momentum": CLOSED, "hidden": ONE, "outputs": ONE},
     "moco": {
         "least_area": SHARE,
@@ -139,7 +139,7 @@ ALLOWED = {
     "rubik": {"orders": TWO, "gap": BELOW, "hidden": ONE, "turning": NOT_NEGATIVE},
     "autoencoder": {"width": EIGHT},
     "barlow_twins": {"least_area": SHARE, "redundancy": NOT_NEGATIVE, "hidden": ONE, "outputs": ONE},
-    "pcrl": {"least_area": SHARE, "temperature": POSITIVE, "restoring": NOT_NEGATIVE, "hidden": ONE, "outputs": ONE},
+    "pcrl": {"least_area": SHARE, "temperature": WARM, "restoring": NOT_NEGATIVE, "hidden": ONE, "outputs": ONE},
 }
 WRONG = {
     SHARE: (0.0, 1.1, -1.0),
@@ -147,6 +147,7 @@ WRONG = {
     BELOW: (-0.1, 1.0),
     POSITIVE: (0.0, -1.0, float("inf"), float("nan")),
     NOT_NEGATIVE: (-0.1, float("inf")),
+    WARM: (0.01, 0.0, float("inf"), float("nan")),
     ONE: (0, -1),
     TWO: (1, 0),
     EIGHT: (7, 0),
@@ -157,6 +158,7 @@ RIGHT = {
     BELOW: (0.0, 0.9),
     POSITIVE: (1e-9,),
     NOT_NEGATIVE: (0.0,),
+    WARM: (0.02,),
     ONE: (1,),
     TWO: (2,),
     EIGHT: (8,),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from acnorm.pretraining import task
-from acnorm.pretraining.simclr import SimCLR
+from acnorm.pretraining.simclr import COLDEST, SimCLR
 from pretraining_setups import FLAT, Fixed, images, vectors
 
 
@@ -36,3 +36,9 @@ def test_its_projector_is_as_wide_as_asked_for():
     network = SimCLR(hidden=20, outputs=7).build(FLAT)
     assert [layer.weight.shape for layer in (network.head[0], network.head[-1])] == [(20, 64), (7, 20)]
     assert network(images()).shape == (4, 7)
+
+
+def test_of_the_coldest_temperature_that_is_allowed_the_loss_is_finite():
+    same = vectors(0)
+    loss = SimCLR(temperature=COLDEST).loss(Fixed(same, same), {"image": images(5)})
+    assert float(loss) == pytest.approx(0.0, abs=1e-3)

@@ -104,9 +104,8 @@ def test_the_settings_of_the_task_reach_it_and_its_card(home: Path, tmp_path: Pa
     assert re.search(r"<code>moco</code></th><td>.*temperature.*0\.1", page)
     assert "<code>simclr</code>" not in page
     (run / "metrics.json").unlink()
-    with pytest.raises(
-        UserError, match=r"started with other settings \(moco was MoCo\(.*temperature=0.1, .*\), is MoCo\("
-    ):
+    told = r"started with other settings \(moco\.temperature was 0\.1, is 0\.2, moco\.outputs was 16, is 128\); use the same"
+    with pytest.raises(UserError, match=told):
         acnorm.pretrain(**settings(home, run, **given | {"moco": {"keys": 20}}, resume=True))
 
 

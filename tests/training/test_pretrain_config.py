@@ -83,7 +83,7 @@ def test_the_task_is_made_with_its_settings():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"simclr": {"temperature": 0}}, r"simclr\.temperature is 0\.0, must be above 0 and finite\."),
+        ({"simclr": {"temperature": 0}}, r"simclr\.temperature is 0\.0, must be 0\.02 or more and finite\."),
         ({"simclr": {"temperature": "warm"}}, r"simclr\.temperature is 'warm', must be a number\."),
         ({"moco": {"keys": 2.5}}, r"moco\.keys is '?2\.5'?, must be a whole number\."),
         ({"jigsaw": {"parts": 1}}, r"jigsaw\.parts is 1, must be 2 or more\."),

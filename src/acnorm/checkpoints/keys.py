@@ -38,6 +38,7 @@ _CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer
 # The same where the pooling of the stem was left out, as SimCLR and MoCo on small images do.
 _OF_SMALL_RESNET = "3.0.conv1.weight"
 _SMALL_CHILDREN = {"0": "conv1", "1": "bn1", "3": "layer1", "4": "layer2", "5": "layer3", "6": "layer4"}
+_OF_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.)(?:layers\.)?(norm|conv)\.?([12])\.")
 # Words in what comes off that say which of two networks in a file to take: an average, not what it is an average of.
 _PREFERRED = {"ema", "teacher", "averaged"}
 _AVOIDED = {"momentum", "student", "target", "key", "k"}
@@ -101,9 +102,9 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
     for renamed in (*_without_starts(came, names), *_of_children(came), *others):
         if len(renamed) == len(came) and renamed.keys() != came.keys():
             best = max(best, _without_wrappers(renamed, wanted), key=lambda found: _score(found, wanted))
-    layers = _of_dense_layers(best)
-    if len(layers) == len(best) and layers.keys() != best.keys():
-        best = max(best, _without_wrappers(layers, wanted), key=lambda found: _score(found, wanted))
+    for layers in _of_dense_layers(best):
+        if len(layers) == len(best) and layers.keys() != best.keys():
+            best = max(best, _without_wrappers(layers, wanted), key=lambda found: _score(found, wanted))
     return {name: own[origin] for name, origin in best.items()}
 
 
@@ -184,9 +185,10 @@ _RENAMINGS: dict[str, Callable[[Names, str], Names]] = {
 }
 
 
-def _of_dense_layers(state: Names) -> Names:
-    """MONAI keeps the parts of a DenseNet's layer under `layers`, torchvision and timm do not."""
-    return {re.sub(r"(\.denselayer\d+\.)(layers\.)?", r"\1layers.", name): value for name, value in state.items()}
+def _of_dense_layers(state: Names) -> list[Names]:
+    """As MONAI names the parts of a DenseNet's layer, and as torchvision and timm do (whose older files say norm.1)."""
+    forms = r"\1layers.\2\3.", r"\1\2\3."
+    return [{_OF_DENSE_LAYER.sub(form, name): value for name, value in state.items()} for form in forms]
 
 
 def _strip(state: Names, prefix: str) -> Names:

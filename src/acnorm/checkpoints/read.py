@@ -31,6 +31,7 @@ STATE_KEYS = (
     "ema",
     "ema_model",
     "averaged_model",
+    "shadow",
     "teacher",
     "state_dict",
     "model_state_dict",

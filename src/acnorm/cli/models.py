@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         norms = ", ".join(f"{count} {kind}" for kind, count in entry.norms.items()) or "none"
         sides = " and ".join(f"{side}D" for side in entry.dimensions)
         rows.append([entry.name, sides, norms, f"{entry.parameters / 1e6:.2f} M", entry.code])
-    print(table(rows))
+    print(table(rows) if found else "No network by name is like that.")
     if options.source is None:
         print("\nWith the extras also timm/…, torchvision/… and smp/…: acnorm models --source timm.")
         print("A network of your own: --model module:function.")

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from acnorm.pretraining.distortions import distorted, restoring_error
 from acnorm.pretraining.encoder import Blueprint, DenseEncoder
 from acnorm.pretraining.projection import projector
+from acnorm.pretraining.simclr import warm
 from acnorm.pretraining.task import Pretext
 from acnorm.pretraining.views import LEAST_AREA, cropped, mirrored, recoloured
-from acnorm.tuning.rules import Rules, at_least_one, not_negative, positive, up_to_one
+from acnorm.tuning.rules import Rules, at_least_one, not_negative, up_to_one
 
 
 class PreservingNetwork(nn.Module):
@@ -40,7 +41,7 @@ class PreservationalContrast(Pretext):
     The encoder is run twice for the two answers, the price of leaving U-Nets as they are.
 
     Args:
-        temperature: of the similarities.
+        temperature: of the similarities, 0.02 or more.
         restoring: weight of the restoration beside the contrast.
         hidden: width of the projector's middle.
         outputs: width of the space in which views are compared.
@@ -62,9 +63,9 @@ class PreservationalContrast(Pretext):
     least_area: float = LEAST_AREA
 
     def problems(self) -> list[str]:
-        """A temperature above 0, a weight from 0, widths from 1, a share of the area."""
+        """A temperature that the loss can take, a weight from 0, widths from 1, a share of the area."""
         rules = Rules("pcrl", self)
-        positive(rules, "temperature")
+        warm(rules, "temperature")
         not_negative(rules, "restoring")
         at_least_one(rules, "hidden", "outputs")
         up_to_one(rules, "least_area")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,19 @@ from torch import Tensor, nn
 from acnorm.pretraining.encoder import Blueprint
 from acnorm.pretraining.projection import Projected
 from acnorm.pretraining.task import ViewsPretext
-from acnorm.tuning.rules import Rules, at_least_one, positive, up_to_one
+from acnorm.tuning.rules import Rules, at_least_one, up_to_one
+
+COLDEST = 0.02  # the least temperature for which MONAI's loss, which takes exp(1 / temperature), stays finite
+
+
+def warm(rules: Rules, name: str) -> None:
+    """Require a temperature that NT-Xent can take.
+
+    Examples:
+        >>> warm.__name__
+        'warm'
+    """
+    rules.check(name, f"{COLDEST} or more and finite", COLDEST <= rules.number(name) < math.inf)
 
 
 @dataclass(frozen=True)
@@ -18,7 +31,7 @@ class SimCLR(ViewsPretext):
     """NT-Xent between two views (equation 1 of the paper).
 
     Args:
-        temperature: of the similarities.
+        temperature: of the similarities, 0.02 or more.
         hidden: width of the projector's middle.
         outputs: width of the space in which views are compared.
         least_area: smallest share of an image's area (or volume) that a view shows.
@@ -40,9 +53,9 @@ class SimCLR(ViewsPretext):
     outputs: int = 128
 
     def problems(self) -> list[str]:
-        """A temperature above 0, widths from 1, a share of the area."""
+        """A temperature that the loss can take, widths from 1, a share of the area."""
         rules = Rules("simclr", self)
-        positive(rules, "temperature")
+        warm(rules, "temperature")
         at_least_one(rules, "hidden", "outputs")
         up_to_one(rules, "least_area")
         return rules.problems

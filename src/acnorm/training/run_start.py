@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -105,8 +106,17 @@ def refuse_other_settings(run: RunFolder, now: Config, before: Config) -> None:
     """
     changed = [name for name in now.difference(before) if name != "out"]
     if changed:
-        told = ", ".join(f"{name} was {getattr(before, name)!r}, is {getattr(now, name)!r}" for name in changed)
+        pairs = [pair for name in changed for pair in _changed(name, getattr(before, name), getattr(now, name))]
+        told = ", ".join(f"{name} was {old!r}, is {new!r}" for name, old, new in pairs)
         raise UserError(f"--resume {run.path}: the run was started with other settings ({told}); use the same.")
+
+
+def _changed(name: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
+    """The name and both values of a setting, of those of a method or task each that differs by its dotted name."""
+    if not is_dataclass(before):
+        return [(name, before, now)]
+    parts = [(f"{name}.{item.name}", getattr(before, item.name), getattr(now, item.name)) for item in fields(before)]
+    return [part for part in parts if part[1] != part[2]]
 
 
 def refuse_other_content(config: FinetuneConfig, run: RunFolder, data: Any, report: LoadReport | None) -> None:
