@@ -67,7 +67,7 @@ def main() -> None:
                     continue
                 flags = ["--data", str(data), "--image-size", "32", "--model", "cifar/resnet20", "--method", method]
                 flags += ["--weights", str(options.data / WEIGHTS), "--epochs", str(options.epochs)]
-                flags += ["--seed", str(seed), "--out", str(out)]
+                flags += ["--optimizer", "sgd", "--seed", str(seed), "--out", str(out)]
                 again = ["--resume"] if (out / "config.yaml").is_file() else []
                 subprocess.run([*acnorm, "finetune", *flags, *again], env=environment, check=True)
     subprocess.run([*acnorm, "inspect", *folders, "--out", str(options.runs / "inspect")], env=environment, check=True)

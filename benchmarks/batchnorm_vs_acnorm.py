@@ -55,7 +55,7 @@ class Cell:
         out = self.folder(runs)
         flags = ["--data", str(data / images), "--image-size", str(size), "--model", f"cifar/{self.model}"]
         flags += ["--weights", str(data / WEIGHTS[self.model]), "--method", self.method, "--seed", str(self.seed)]
-        flags += ["--out", str(out)]
+        flags += ["--optimizer", "sgd", "--out", str(out)]
         if self.rate is not None:
             flags += ["--learning-rate", str(self.rate)]
         if (out / "config.yaml").is_file():

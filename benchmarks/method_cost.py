@@ -92,7 +92,9 @@ def step_of(kind: str, name: str, epoch: int, device: str) -> Callable[[], None]
         batches,
         batches,
     )
-    config = FinetuneConfig(data="d", model="m", out="o", method=name, epochs=EPOCHS, learning_rate=1e-4)
+    config = FinetuneConfig(
+        data="d", model="m", out="o", method=name, epochs=EPOCHS, optimizer="sgd", learning_rate=1e-4
+    )
     data = SimpleNamespace(train=range(64))
     module = FinetuneModule(network, made.head, data, config, SimpleNamespace(loss=loss), method, setup).to(device)
     module._trainer = SimpleNamespace(global_rank=0, world_size=1, current_epoch=epoch, optimizers=[])

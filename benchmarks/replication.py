@@ -26,17 +26,24 @@ from acnorm.bench.results import metric_of
 from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
 
-BENCHES = ("study", "ablation", "other_norms", "methods", "small")
+BENCHES = {
+    "study": "test",
+    "ablation": "test",
+    "other_norms": "test",
+    "methods": "test",
+    "small": "test",
+    "recipes": "val",
+}
 PLACE = ["task", "source", "fraction"]
 CELL = [*PLACE, "method", "seed", "fold"]
 MEASURED = ["metric", "score", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
 ORIGIN = ["address", "data_sha256", "weights_sha256", "splits_sha256", "code", "training_seconds"]
 
 
-def runs_of(folder: Path) -> pd.DataFrame:
-    """Finished runs, one row each; the score is the metric by which runs of the task choose their epoch."""
+def runs_of(folder: Path, split: str) -> pd.DataFrame:
+    """Finished runs with metrics of a split, a row each; the score is the metric by which runs choose their epoch."""
     store = Store(folder)
-    table = store.table()
+    table = store.table(split)
     store.close()
     table = table[table["state"] == "done"]
     for _, done in table.groupby("label_task"):
@@ -187,10 +194,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
-    for name in BENCHES:
+    for name, split in BENCHES.items():
         if not (options.runs / name / "bench.sqlite").is_file():
             continue
-        runs = with_published(runs_of(options.runs / name), options.out / f"{name}_cells.csv")
+        runs = with_published(runs_of(options.runs / name, split), options.out / f"{name}_cells.csv")
         order = ["vanilla", *[method for method in dict.fromkeys(runs["method"]) if method != "vanilla"]]
         text, rows = table_of(runs, order)
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]

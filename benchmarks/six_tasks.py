@@ -26,6 +26,7 @@ from scipy import stats
 
 METHODS = ("vanilla", "acnorm")
 CIFAR, MEDNIST = "weights/resnet20-12fca82f.th", "mednist"
+SGD = ("--optimizer", "sgd")
 SOURCE = ("--image-size", "64", "--epochs", "6", "--batch-size", "64", "--method", "vanilla", "--augment", "standard")
 
 
@@ -77,7 +78,7 @@ class Cell:
         flags = ["--task", self.task, "--data", str(data / task.data), "--model", task.model]
         flags += ["--weights", str(weights), "--method", self.method, "--seed", str(self.seed)]
         flags += [part for name, value in task.flags.items() for part in (f"--{name}", value)]
-        flags += ["--out", str(out)]
+        flags += [*SGD, "--out", str(out)]
         return flags + (["--resume"] if (out / "config.yaml").is_file() else [])
 
 
@@ -97,7 +98,7 @@ def make_source(data: Path, runs: Path) -> None:
     """Train the ResNet-10 source, unless it is there."""
     if source_weights(runs).is_file():
         return
-    flags = ["--data", str(data / "source" / "mednist_64.npz"), "--model", "monai/resnet10", *SOURCE]
+    flags = ["--data", str(data / "source" / "mednist_64.npz"), "--model", "monai/resnet10", *SGD, *SOURCE]
     done = finetune([*flags, "--out", str(runs / "source-mednist"), "--overwrite"])
     if done.returncode:
         sys.exit(f"the source: {done.stderr.strip().splitlines()[-1:]}")

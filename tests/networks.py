@@ -20,6 +20,9 @@ from acnorm.models.cifar import CifarResNet
 torch.set_num_threads(1)
 
 
+KINDS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
 class FusedNorm(nn.BatchNorm2d):
     """A BatchNorm that also holds dropout and the activation, in the manner of EfficientNet implementations."""
 
@@ -210,6 +213,32 @@ def two_pass(model: nn.Module, temperature: float = 1.0) -> nn.Module:
             if id(child) in layers and not isinstance(parent, TwoPassNorm):
                 setattr(parent, name, layers[id(child)])
     return copy
+
+
+def random_layer(channels: int = 6, dimensions: int = 2, *, seed: int = 0, dtype: torch.dtype = torch.float64):
+    """A BatchNorm that looks trained."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = KINDS[dimensions](channels, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.normal_(1, 0.3, generator=generator)
+        layer.bias.normal_(0, 0.4, generator=generator)
+        layer.running_mean.normal_(0, 0.3, generator=generator)
+        layer.running_var.uniform_(0.5, 2, generator=generator)
+    return layer.to(dtype)
+
+
+def shift(layer: nn.Module, seed: int = 1, size: float = 0.2) -> None:
+    """Move the target affine away from the source."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in (layer.weight, layer.bias):
+            parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter.dtype) * size)
+
+
+def images_of(channels: int, dimensions: int = 2, batch: int = 5, *, seed: int = 9, dtype: torch.dtype = torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    space = {1: (7,), 2: (4, 3), 3: (3, 2, 4)}[dimensions]
+    return torch.randn(batch, channels, *space, generator=generator, dtype=torch.float64).to(dtype)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def _history(random: np.random.Generator, epochs: int) -> pd.DataFrame:
     progress = 1 - np.exp(-epoch / max(epochs / 4, 1))
     return pd.DataFrame(
         {
-            "epoch": epoch,
+            "epoch": epoch - 1,  # as in the files that acnorm writes, from 0
             "learning_rate": 0.01 * (1 + np.cos(np.pi * (epoch - 1) / epochs)) / 2,
             "train_loss": 1.6 - 1.1 * progress + random.normal(0, 0.02, epochs),
             "val_loss": 1.55 - 0.6 * progress + 0.015 * epoch + random.normal(0, 0.02, epochs),
@@ -149,7 +149,7 @@ def _metrics(
         "classes": list(classes),
         "resampled": "patients" if patients else "cases",
         "monitor": "val_macro_auc",
-        "best_epoch": max(1, epochs * 3 // 4),
+        "best_epoch": max(1, epochs * 3 // 4) - 1,
         "epochs": epochs,
         "seconds": 50.25,
         "splits": {"val": split(), "test": split()},
@@ -179,7 +179,8 @@ def _load_report() -> dict[str, object]:
         "sha256": "12fca82f" * 8,
         "loaded": {"count": 114, "names": ["conv1.weight", "bn1.weight", "bn1.bias"]},
         "adapted": {"count": 0, "names": []},
-        "missing": {"count": 2, "names": ["head.weight", "head.bias"]},
+        "missing": {"count": 0, "names": []},
+        "head": {"count": 2, "names": ["head.weight", "head.bias"]},
         "unexpected": {"count": 2, "names": ["linear.weight", "linear.bias"]},
         "parameter_share": 0.9976,
         "norm_share": 1.0,

@@ -122,7 +122,7 @@ class Training:
         )
         self.setup = setup_of(kind, method, epochs=epochs, cases=cases, dtype=dtype)
         self.cases, self.dtype = cases, dtype
-        settings = {"learning_rate": 0.01, "epochs": epochs, "batch_size": cases} | changes
+        settings = {"optimizer": "sgd", "learning_rate": 0.01, "epochs": epochs, "batch_size": cases} | changes
         config = FinetuneConfig(data="d", model="m", out="o", **settings)
         data = SimpleNamespace(train=range(5 * cases))
         objective = SimpleNamespace(loss=loss)

@@ -16,8 +16,8 @@ from acnorm._version import __version__ as __version__
 from acnorm.errors import UserError as UserError
 
 if TYPE_CHECKING:
-    from acnorm.core.convert import Census as Census
-    from acnorm.core.convert import census as census
+    from acnorm.core.census import Census as Census
+    from acnorm.core.census import census as census
     from acnorm.core.convert import convert as convert
     from acnorm.core.convert import revert as revert
     from acnorm.core.fold import fold as fold
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ACNorm": "acnorm.core.layer",
-    "Census": "acnorm.core.convert",
-    "census": "acnorm.core.convert",
+    "Census": "acnorm.core.census",
+    "census": "acnorm.core.census",
     "check": "acnorm.data.check",
     "checkpoint": "acnorm.models.checkpoint",
     "compare": "acnorm.workflows",

@@ -17,7 +17,6 @@ from acnorm.workflows import finetune
 MODEL = "cifar/resnet20"
 SOURCES: tuple[Task, ...] = ("grade", "lesion_type", "disc_side")
 METHODS = ("vanilla", "acnorm")
-LEARNING_RATE = 0.01  # few steps from random weights: the default rate for pretrained ones is too high
 _MARK = ".acnorm-demo"
 
 
@@ -70,7 +69,7 @@ def run_demo(
     runs = {}
     for method in METHODS:
         say(f"fine-tuning {Path(first.weights).parents[1].name} on the target with {method}")
-        settings = {"weights": first.weights, "method": method, "epochs": epochs, "learning_rate": LEARNING_RATE}
+        settings = {"weights": first.weights, "method": method, "epochs": epochs}
         runs[method] = finetune(data=target, model=MODEL, out=out / "runs" / method, **settings)
     report = write_report([result.path for result in runs.values()], out / "report.html")
     return DemoResult(ranking, runs, report)
@@ -79,7 +78,7 @@ def run_demo(
 def _source(out: Path, task: Task, cases: int, size: int, epochs: int, say: Callable[[str], None]) -> Path:
     say(f"training a source checkpoint on the task {task}")
     data = fundus_phantoms(out / "data" / f"{task}.npz", domain="source", cases=cases, size=size, seed=1, task=task)
-    settings = {"method": "vanilla", "epochs": epochs, "learning_rate": LEARNING_RATE, "bootstrap": 100}
+    settings = {"method": "vanilla", "epochs": epochs, "bootstrap": 100}
     run = finetune(data=data, model=MODEL, out=out / "sources" / task, **settings)
     return run.path / "model" / "model.safetensors"
 

@@ -34,3 +34,13 @@ class StoppedError(RunError):
         >>> issubclass(StoppedError, RunError)
         True
     """
+
+
+def printable(text: str) -> str:
+    """Return text of anyone's, such as the names in a file, without what a terminal obeys or cannot print.
+
+    Examples:
+        >>> printable("conv\x1b[31m.weight")
+        'conv?[31m.weight'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

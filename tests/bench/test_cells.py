@@ -4,6 +4,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from acnorm.bench.cells import LIBRARIES, Inputs, address_of, code_version, network_content, read_inputs
@@ -11,6 +12,7 @@ from acnorm.bench.folds import Division
 from acnorm.data.case import Collection
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
+from acnorm.training.prepare import prepare_data
 from tiny_runs import NETWORK, checkpoint, config, eyes
 
 INPUTS = Inputs(Collection((), (), Path("eyes"), "folder"), "data", "weights", None)
@@ -92,6 +94,18 @@ def test_inputs_are_known_by_what_they_hold(tmp_path: Path):
     assert first.network is not None  # the file of the tiny network
     assert read_inputs(config(tmp_path, model="cifar/resnet20")).network is None
     assert read_inputs(config(tmp_path, weights="pretrained")).weights == "pretrained"
+
+
+def test_what_runs_leave_out_is_in_no_split(tmp_path: Path):
+    archive = eyes(tmp_path / "eyes.npz")
+    with np.load(archive) as file:
+        arrays = dict(file)
+    arrays["train_images"][0] = arrays["test_images"][0]
+    np.savez(archive, **arrays)
+    settings = config(tmp_path, skip_bad=True)
+    cases = read_inputs(settings).collection.cases
+    assert cases == prepare_data(settings).collection.cases
+    assert len(cases) == 39
 
 
 def test_a_missing_checkpoint_is_told(tmp_path: Path):

@@ -47,9 +47,9 @@ def leave(job: Job, val: float | None, test: float, **more: float) -> Outcome:
 
 
 def nearness(wanted: dict[str, Any]) -> float:
-    """Best where the learning rate is 0.1, and the decay of lrd 0.6."""
+    """Best where the learning rate is 0.003, and the decay of lrd 0.6."""
     decay = abs(wanted["lrd"]["decay"] - 0.6) if wanted["method"] == "lrd" else 0.0
-    return 1 - 0.2 * abs(np.log10(wanted["learning_rate"]) + 1) - decay
+    return 1 - 0.2 * abs(np.log10(wanted["learning_rate"]) + 2.5) - decay
 
 
 class Launcher:
@@ -103,9 +103,9 @@ def test_every_method_has_as_many_trials_in_every_place(done: tuple[Store, Launc
 def test_the_first_trial_has_the_settings_as_given_and_the_others_differ(done: tuple[Store, Launcher]):
     _, launcher = done
     rates = [wanted["learning_rate"] for wanted in map(settings_of, launcher.jobs)]
-    assert rates[:4] == [0.03] * 4
-    assert 0.03 not in rates[4:]
-    assert all(0.003 <= rate <= 0.3 for rate in rates)
+    assert rates[:4] == [0.001] * 4
+    assert 0.001 not in rates[4:]
+    assert all(0.0001 <= rate <= 0.01 for rate in rates)
 
 
 def test_only_the_best_on_validation_is_the_cell_of_its_place(done: tuple[Store, Launcher]):
@@ -178,7 +178,7 @@ def test_the_same_command_runs_nothing_again_and_more_trials_go_on(eyes: Path, t
 def test_failed_trials_count_and_are_not_chosen(eyes: Path, tmp_path: Path):
     class Failing(Launcher):
         def __call__(self, job: Job, again: bool) -> FakeProcess:
-            if settings_of(job)["learning_rate"] == 0.03:
+            if settings_of(job)["learning_rate"] == 0.001:
                 self.jobs.append(job)
                 return FakeProcess(lambda: fail(job))
             return super().__call__(job, again)
@@ -231,7 +231,7 @@ def test_a_metric_that_one_fold_does_not_have_is_no_mistake(eyes: Path, tmp_path
     class Gaps(Launcher):
         def __call__(self, job: Job, again: bool) -> FakeProcess:
             process = super().__call__(job, again)
-            if settings_of(job)["seed"] == 1 and settings_of(job)["learning_rate"] == 0.03:
+            if settings_of(job)["seed"] == 1 and settings_of(job)["learning_rate"] == 0.001:
                 return FakeProcess(lambda: leave(job, None, 0.5, accuracy=0.9))
             return process
 
@@ -317,7 +317,7 @@ def test_the_model_learns_from_the_trials():
         space, tried = space_of(config("vanilla")), []
         for at in range(25):
             settings = proposed(space, tried if informed else tried[:0], [at], maximise=True)
-            tried.append(Trial(settings, -abs(np.log10(settings["learning_rate"]) + 1)))
+            tried.append(Trial(settings, -abs(np.log10(settings["learning_rate"]) + 2.5)))
         return float(np.mean([trial.value for trial in tried[10:]]))
 
     assert best(informed=True) > best(informed=False) + 0.1

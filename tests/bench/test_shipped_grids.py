@@ -18,6 +18,7 @@ from acnorm.training.config import FinetuneConfig
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 GRIDS = BENCHMARKS / "grids"
 COUNTS = {"smoke": 18, "small": 648, "paper": 648, "study": 552, "ablation": 570, "methods": 324, "other_norms": 54}
+COUNTS |= {"recipes": 144}
 METHODS = {"vanilla", "linear-probe", "bn-only", "l2sp", "bss", "stochnorm", "acnorm", "acnorm-identity", "acnorm+l2sp"}
 
 

@@ -121,3 +121,17 @@ def test_a_second_network_beside_the_first_does_not_hide_what_the_file_is_for(tm
     torch.save(deeper, tmp_path / "a.pth")  # more layers alike are no second network
     (guess,) = examine(read_checkpoint(tmp_path / "a.pth"), [("own/net", 2, build)]).guesses or [None]
     assert guess is None or guess.used < 0.7
+
+
+def test_of_the_authors_layers_the_target_affine_is_looked_at(tmp_path: Path):
+    affine = {"bn.weight_target": torch.tensor([1.0, 3.0]), "bn.bias_target": torch.tensor([0.0, 3.0])}
+    source = {"bn.weight_source": torch.ones(2), "bn.bias_source": torch.zeros(2)}
+    torch.save({**source, **affine, "bn.running_mean": torch.zeros(2)}, tmp_path / "a.pth")
+    norms = examine(read_checkpoint(tmp_path / "a.pth")).norms
+    assert (norms.layers, norms.running, norms.constant, norms.gamma, norms.ratio_spread) == (1, 1, 0, 2.0, 0.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.int8])
+def test_an_affine_that_is_no_real_number_is_none(tmp_path: Path, dtype: torch.dtype):
+    torch.save({"a.weight": torch.ones(2).to(dtype), "a.bias": torch.ones(2)}, tmp_path / "a.pth")
+    assert examine(read_checkpoint(tmp_path / "a.pth")).norms.layers == 0

@@ -139,3 +139,25 @@ def test_numbered_children_behind_whatever_stands_before_them(start: str):
         match_names({**state, "projector.0.weight": 9}, TREE).items()
         >= {name: at for at, name in enumerate(TREE)}.items()
     )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("avoided", "taken"), [("student_backbone", "teacher_backbone"), ("target_net.f", "online_net.f")]
+)
+def test_of_two_networks_under_names_of_their_own_the_same_is_taken_in_any_order(avoided: str, taken: str, order: int):
+    wanted = ["conv1.weight", "bn1.weight", *(f"layer{at}.{block}.conv1.weight" for at in (1, 2) for block in range(9))]
+    state = {f"{place}.{name}": place for place in (avoided, taken)[::order] for name in wanted}
+    found = match_names(state, wanted)
+    assert {found[name] for name in wanted} == {taken}
+
+
+@pytest.mark.parametrize("inner", ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."])
+def test_wrappers_of_single_layers_come_off(inner: str):
+    state = {f"module.layer1.{inner}0.conv.weight": 1, f"module.{inner}fc.bias": 2}
+    assert match_names(state, ["layer1.0.conv.weight", "fc.bias"]) == {"layer1.0.conv.weight": 1, "fc.bias": 2}
+
+
+def test_wrappers_whose_names_would_fall_together_stay():
+    state = {"a.weight": 1, "_orig_mod.a.weight": 2}
+    assert match_names(state, ["a.weight"]) == state

@@ -182,6 +182,15 @@ FILES = [
         (),
         "student and teacher, as DINO",
     ),
+    (
+        "lightly's DINO",
+        "monai/resnet50",
+        numbered("teacher_backbone."),
+        ("student_backbone.0.weight",),
+        ("state_dict",),
+        "student and teacher, as DINO",
+    ),
+    ("compiled by stage", "monai/resnet10", lambda name: name.replace(".0.", "._orig_mod.0."), (), (), RESNET),
     ("DINO's keys", "monai/resnet50", prefixed("module.backbone."), (), ("teacher",), RESNET),
     (
         "the authors of AC-Norm",
@@ -205,6 +214,13 @@ REFUSED = [
     ("nnssl", ("encoder.stages.0.0.weight",), ("nnssl_adaptation_plan",), "nnssl"),
     ("MobileNet", ("conv_stem.weight", "blocks.0.0.conv_dw.weight"), (), "timm's EfficientNet or MobileNet"),
     ("SegResNet", ("down_layers.0.1.conv1.conv.weight", "up_layers.0.0.conv1.conv.weight"), (), "MONAI's SegResNet"),
+    ("DynUNet", ("input_block.conv1.conv.weight", "bottleneck.conv1.conv.weight"), (), "MONAI's DynUNet"),
+    (
+        "a bundle without residuals",
+        ("model.0.conv.weight", "model.1.submodule.0.conv.weight"),
+        (),
+        "MONAI's UNet (bundles)",
+    ),
     (
         "a bundle",
         ("model.0.conv.unit0.conv.weight", "model.1.submodule.0.conv.unit0.conv.weight"),

@@ -112,15 +112,19 @@ def test_the_report_says_how_kernels_went_into_3d(tmp_path: Path):
     ("made", "asked", "told"),
     [
         ("monai/resnet18a", "monai/resnet18", "its shortcuts hold no parameters (type A, as MedicalNet's ResNet-18"),
+        ("monai/resnet18", "monai/resnet18a", "its shortcuts are convolutions (type B), those of the network hold no"),
         ("monai/resnet18-bias", "monai/resnet18", "the convolutions of its shortcuts have a bias, as in MONAI by"),
+        ("monai/resnet18", "monai/resnet18-bias", "the convolutions of its shortcuts have no bias, those of the"),
     ],
 )
-def test_shortcuts_of_another_kind_are_refused(tmp_path: Path, made: str, asked: str, told: str):
-    source, target = (build_network(name, classes=2, channels=1) for name in (made, asked))
+@pytest.mark.parametrize("build", [build_network, build_unet])
+def test_shortcuts_of_another_kind_are_refused(tmp_path: Path, made: str, asked: str, told: str, build):
+    source, target = build_network(made, classes=2, channels=1), build(asked, classes=2, channels=1)
     file = saved(tmp_path, source.module, "module.")
     with pytest.raises(UserError, match=re.escape(told)):
-        load_checkpoint(target.module, file, head="fc", stem="conv1")
-    assert load_checkpoint(target.module, file, head="fc", stem="conv1", minimum_share=0).parameter_share > 0.9
+        load_checkpoint(target.module, file, head=target.head, stem=target.stem)
+    given = {"head": target.head, "stem": target.stem, "minimum_share": 0}
+    assert load_checkpoint(target.module, file, **given).parameter_share > 0.9
     right = build_network(made, classes=2, channels=1)
     assert load_checkpoint(right.module, file, head="fc", stem="conv1").parameter_share == 1.0
 
@@ -155,3 +159,31 @@ def test_an_encoder_alone_leaves_a_decoder_new_and_a_whole_network_brings_it(tmp
     assert any(name.startswith("up_tr64") for name in reports["half"].missing)
     assert not any(name.startswith("up_") for name in reports["encoder"].trained_norms)
     assert any(name.startswith("up_") for name in reports["whole"].trained_norms)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (
+            ("swinViT.layers1.0.blocks.0.attn.qkv.weight",),
+            "It looks like SwinUNETR or Swin SSL (MONAI): a transformer: ",
+        ),
+        (
+            ("encoder.stages.0.0.weight",),
+            "It looks like nnssl: nnU-Net's plans make the network; no model here takes it",
+        ),
+    ],
+)
+def test_of_what_no_network_takes_the_refusal_says_what_it_is(tmp_path: Path, names: tuple[str, ...], told: str):
+    torch.save(
+        {"network_weights": dict.fromkeys(names, torch.ones(1)), "nnssl_adaptation_plan": ""}, tmp_path / "a.pth"
+    )
+    with pytest.raises(UserError, match=re.escape(told)):
+        load_checkpoint(CifarResNet(20), tmp_path / "a.pth", head="linear")
+
+
+def test_kernels_of_volumes_do_not_go_into_a_network_of_images(tmp_path: Path):
+    deep, flat = (build_network("monai/resnet10", classes=2, channels=1, dimensions=sides) for sides in (3, 2))
+    told = r"Its kernels are 3D, those of the network 2D: give it volumes, or a checkpoint of a 2D network\.$"
+    with pytest.raises(UserError, match=told):
+        load_checkpoint(flat.module, saved(tmp_path, deep.module), head="fc", stem="conv1")

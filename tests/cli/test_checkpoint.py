@@ -36,7 +36,7 @@ def test_what_would_load(file: Path, capsys: pytest.CaptureFixture[str]):
     told = capsys.readouterr().out
     assert "would load    96 tensors loaded" not in told  # statistics of batches are not counted
     assert "1 adapted (conv1.weight) by sum over channels (3 to 1)" in told
-    assert "100.0% of the parameters and 100.0% of the norm layers come from the checkpoint" in told
+    assert "100.0% of the other parameters and 100.0% of the other norm layers come from the checkpoint" in told
 
 
 def test_why_it_would_not_load_is_told_and_is_no_success(file: Path, capsys: pytest.CaptureFixture[str]):
@@ -78,3 +78,14 @@ def test_a_missing_file_is_one_line(capsys: pytest.CaptureFixture[str]):
     assert main(["checkpoint", "nowhere.pth"]) == 2
     told = "acnorm: nowhere.pth: no such file; give the path of a checkpoint (.pth, .pt, .th, .ckpt, .safetensors).\n"
     assert capsys.readouterr().err == told
+
+
+def test_names_of_a_file_are_nothing_that_a_terminal_obeys(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ("a\nb\x1b[31m.weight", "\ud800.bias")
+    torch.save({name: torch.ones(2, 3) for name in names}, tmp_path / "a.pth")
+    assert main(["checkpoint", str(tmp_path / "a.pth"), "--model", "cifar/resnet20"]) == 1
+    told = capsys.readouterr().out
+    assert "a?b?[31m.weight, ?.bias" in told
+    assert "\x1b" not in told
+    assert main(["checkpoint", str(tmp_path / "a\x1b[31m.pth")]) == 2
+    assert "a?[31m.pth: no such file" in capsys.readouterr().err

@@ -7,8 +7,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from acnorm.cli.main import main as acnorm
 from acnorm.cli.rank import as_text, main
@@ -16,6 +18,7 @@ from acnorm.data.segmentation_phantoms import segmentation_phantoms
 from acnorm.ranking.rank import Candidate, Ranking, rank
 from acnorm.ranking.result import Score
 from tiny_runs import NETWORK, checkpoint, eyes
+from volume_files import nifti
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +240,33 @@ def test_rules_of_loading_are_flags(zoo: Path, capsys: pytest.CaptureFixture[str
     told = "acnorm: --stem-rule is 'median', must be 'sum' or 'mean' or 'repeat' or 'first'.\n"
     assert capsys.readouterr().err == told
     assert main(flags(zoo, "--stem-rule", "mean", "--depth-rule", "centre", "--measures", "knn")) == 0
+
+
+def test_bad_cases_are_refused_or_left_out_and_told(zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Volumes among images, which the reader of the table does not know yet, and a row without file."""
+    rows = ["image,label"]
+    for at in range(20):
+        pixels = np.random.default_rng(at).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+        rows.append(f"{at}.png,{at % 2}")
+    nifti(tmp_path / "scan.nii", np.zeros((4, 4, 4)))
+    odd = f"{tmp_path}/scan.nii: has 3 axes, most have 2; keep images and volumes in data sets of their own"
+    (tmp_path / "eyes.csv").write_text("\n".join([*rows, "scan.nii,0"]))
+    arguments = ["rank", *flags(zoo, "--measures", "knn", "--report", str(tmp_path / "page.html"), "--json")]
+    arguments[arguments.index(str(zoo / "eyes.npz"))] = str(tmp_path / "eyes.csv")
+    assert acnorm(arguments) == 2
+    assert capsys.readouterr().err == f"acnorm: {odd}, or give --skip-bad\n"
+    (tmp_path / "eyes.csv").write_text("\n".join([*rows, "scan.nii,0", "gone.png,1"]))
+    assert acnorm([*arguments, "--skip-bad"]) == 0
+    gone = f"{tmp_path}/gone.png: left out: no such file; correct row 23 of eyes.csv; paths count from the folder of the table"
+    told = [gone, odd.replace("has 3", "left out: has 3")]
+    assert json.loads(capsys.readouterr().out)["warnings"] == told
+    assert all(line in (tmp_path / "page.html").read_text() for line in told)
+
+
+def test_slices_may_be_denied_to_a_task(hearts: list[str], capsys: pytest.CaptureFixture[str]):
+    task = ["--task", "cardiac-segmentation"]
+    assert acnorm(["rank", *[flag for flag in hearts if flag != "--slices"], *task]) == 0
+    assert "in patches of 16 × 16, " in capsys.readouterr().out
+    assert acnorm(["rank", *[flag for flag in hearts if flag != "--slices"], *task, "--slices", "false"]) == 2
+    assert "--model cifar/resnet20: comes in 2D only" in capsys.readouterr().err

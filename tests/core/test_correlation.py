@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from acnorm.core import correlation, windowed
+from acnorm.core import correlation, merge, windowed
 from acnorm.core.correlation import affine_ratio, channel_correlation, recalibrate
 from networks import paper_correlation, relative_difference
 
@@ -158,31 +158,6 @@ def test_autocast_does_not_lower_the_precision(dtype: torch.dtype, dense: bool, 
     assert torch.equal(gradient, torch.autograd.grad(expected[0].sum(), weight)[0])
 
 
-@pytest.mark.parametrize("dense", [True, False])
-def test_gradients_of_gradients_and_batches(dense: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(correlation, "DENSE_CHANNELS", 10**6 if dense else 0)
-    weight, bias, *source = random_affines(9, seed=8)
-    matrix = paper_correlation(weight, bias, *source)
-    identity = torch.eye(9, dtype=torch.float64)
-
-    def merged_weight(weight: Tensor) -> Tensor:
-        return recalibrate(weight, bias, *source)[0]
-
-    def squares(weight: Tensor) -> Tensor:
-        return merged_weight(weight).square().sum()
-
-    rows = torch.func.vmap(torch.func.vjp(merged_weight, weight)[1])(identity)[0]
-    assert relative_difference(rows, identity + matrix) < 1e-13
-    several = torch.stack((weight, 2 * weight))
-    merged = torch.func.vmap(merged_weight)(several)
-    assert relative_difference(merged[1], merged_weight(2 * weight)) < 1e-13
-    weight.requires_grad_()
-    (first,) = torch.autograd.grad(squares(weight), weight, create_graph=True)
-    (second,) = torch.autograd.grad(first[0], weight)
-    both_ways = (identity + matrix).T @ (identity + matrix)
-    assert relative_difference(second, 2 * both_ways[0]) < 1e-12
-
-
 def test_sources_of_another_dtype_are_taken():
     weight, bias, *source = random_affines(8, seed=5)
     merged = recalibrate(weight.float(), bias.float(), *source)
@@ -198,7 +173,7 @@ def test_permuting_the_channels_permutes_the_result():
 
 CHECKED = {
     function.__name__: jaxtyping.jaxtyped(typechecker=beartype.beartype)(function)
-    for function in (affine_ratio, channel_correlation, recalibrate, correlation.merged_apart, correlation.merge)
+    for function in (affine_ratio, channel_correlation, recalibrate, correlation.merged_apart, merge.merge)
 } | {
     function.__name__: jaxtyping.jaxtyped(typechecker=beartype.beartype)(function)
     for function in (windowed.kept_interval, windowed.windowed_product, windowed.add_transposed_product)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from acnorm.core.convert import ConversionError, acnorm_layers, census, convert
+from acnorm.core.census import ConversionError, acnorm_layers, census
+from acnorm.core.convert import convert
 from acnorm.core.fold import fold
 from acnorm.core.layer import ACNorm
 from networks import NETWORKS, ToyNet, images_for, move, norm_layers, relative_difference, trained

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from acnorm.core import correlation
-from acnorm.core.convert import acnorm_layers, census, convert, revert
+from acnorm.core.census import acnorm_layers, census
+from acnorm.core.convert import convert, revert
 from acnorm.core.layer import ACNorm, without_recalibration
 from networks import (
     NETWORKS,

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from acnorm.core.convert import ConversionError, acnorm_layers, census, convert, revert
+from acnorm.core.census import ConversionError, acnorm_layers, census
+from acnorm.core.convert import convert, revert
 from acnorm.core.correlation import recalibrate
 from acnorm.core.fold import fold
 from networks import relative_difference

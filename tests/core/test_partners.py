@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.convert import acnorm_layers, convert
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert
 from acnorm.core.correlation import affine_ratio, channel_correlation, recalibrate
 from acnorm.core.fold import fold
 from acnorm.core.layer import ACNorm
@@ -153,6 +154,23 @@ def test_unknown_rules_are_refused(partners: object):
     message = "it must be 'paper', 'dense', 'own', 'others', 'permuted' or 'top-K' with a number K from 1 on"
     with pytest.raises(ValueError, match=message):
         ACNorm(nn.BatchNorm1d(4), partners=partners)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_another_order_is_never_answered_from_memory(grad: bool):
+    plain = nn.BatchNorm1d(16, dtype=torch.float64)
+    nn.init.normal_(plain.bias)
+    layer, other = (
+        ACNorm(deepcopy(plain), partners="permuted", generator=torch.Generator().manual_seed(seed)).eval()
+        for seed in (0, 1)
+    )
+    for one in (layer, other):
+        one.weight.data += torch.arange(16) / 10
+    features = torch.randn(4, 16, dtype=torch.float64)
+    with torch.set_grad_enabled(grad):
+        assert not torch.equal(layer(features), other(features))
+        layer.load_state_dict(other.state_dict())
+        assert torch.equal(layer(features), other(features))
 
 
 def test_permuted_partners_need_an_order():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import prune
+from torch.nn.utils import parametrize, prune
 from torch.utils.checkpoint import checkpoint
 
 from acnorm.core import correlation
@@ -174,9 +175,17 @@ def test_weight_averaging_sees_the_affine():
     torch.testing.assert_close(averaged.module.bn1.weight.detach(), (first + model.bn1.weight.detach()) / 2)
 
 
-def test_a_hidden_weight_is_refused_in_words():
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda norm: prune.l1_unstructured(norm, "weight", amount=2),
+        lambda norm: parametrize.register_parametrization(norm, "weight", nn.ReLU()),
+        lambda norm: parametrize.register_parametrization(norm, "bias", nn.Tanh(), unsafe=True),
+    ],
+)
+def test_a_hidden_weight_is_refused_in_words(hide: Callable[[nn.Module], object]):
     model = convert(trained())
-    prune.l1_unstructured(model.bn1.norm, "weight", amount=2)
+    hide(model.bn1.norm)
     with pytest.raises(
         RuntimeError, match=r"^the weight of the wrapped layer is hidden by another tensor\. .*after acnorm"
     ):

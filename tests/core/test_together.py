@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from copy import deepcopy
+from threading import Event
 
 import pytest
 import torch
@@ -14,7 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from acnorm.core import correlation, together
 from acnorm.core import layer as layer_module
-from acnorm.core.convert import acnorm_layers, convert, revert
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert, revert
 from acnorm.core.fold import fold
 from acnorm.core.layer import ACNorm
 from acnorm.core.together import work_alone, work_together
@@ -374,10 +377,35 @@ def test_threads_do_not_disturb_each_other():
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
 
 
-def test_training_after_inference_mode():
-    model = convert(Branches())
-    with torch.inference_mode():
+def test_what_is_shared_is_not_taken_from_a_layer_that_runs_in_another_thread():
+    model, inside, leave = convert(Branches()), Event(), Event()
+    layer = model.layers[0]
+
+    def stay(*_: object) -> None:
+        inside.set()
+        leave.wait(60)
+
+    layer.norm.register_forward_hook(stay)
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(layer, features())
+        inside.wait(60)  # the layer holds the merged affine in the place of its own
+        beginning = pool.submit(together._Together(), model, ())
+        begun = bool(wait([beginning], timeout=0.1).done)
+        leave.set()
+        running.result(), beginning.result()
+    assert not begun
+    assert layer.remembers()
+
+
+@in_both_forms
+@pytest.mark.parametrize("context", [nullcontext, torch.enable_grad])
+def test_training_after_inference_mode(context: type):
+    model = convert(Branches()).eval()
+    with torch.inference_mode(), context():
         model(torch.ones(3, 6, dtype=torch.float64))
+    # a second derivative saves what the layers share
+    (gradient,) = torch.autograd.grad(model(features()).square().sum(), model.layers[0].weight, create_graph=True)
+    gradient.square().sum().backward()
     assert_equal(gradients(model), gradients(alone(model)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,14 @@ def one_patient_in_two_splits(data: Path) -> None:
         (data / f"labels{part}" / f"{old}.nii.gz").rename(data / f"labels{part}" / f"{new}.nii.gz")
 
 
+def without_size(path: Path) -> None:
+    """A header that nibabel has not mended, as other programs write it."""
+    content = gzip.decompress(path.read_bytes())
+    header = nibabel.Nifti1Header(content[:348], check=False)
+    header["pixdim"][1:4], header["sform_code"] = 0, 0
+    path.write_bytes(gzip.compress(header.binaryblock + content[348:]))
+
+
 A, LABEL = "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz"
 FATAL: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated gzip": (lambda data: cut(data / A), f"{A}: is "),
@@ -104,6 +113,7 @@ FATAL: dict[str, tuple[Callable[[Path], object], str]] = {
     "four axes": (lambda data: nifti(data / A, np.zeros((*SHAPE, 2))), f"{A}: has 4 axes, three are needed; give each frame a file of its own"),
     "two axes": (lambda data: nifti(data / A, np.zeros(SHAPE[:2])), f"{A}: has 2 axes, three are needed; give a volume of three axes"),
     "NaN": (lambda data: with_nan(data / A), f"{A}: 1 voxels are NaN or infinite; export it again, or set them to the background"),
+    "voxels of no size": (lambda data: without_size(data / A), f"{A}: its header gives voxels of 0 × 0 × 0 mm; write their true size into it (pixdim)"),
     "label out of range": (lambda data: nifti(data / LABEL, mask(highest=3)), f"{LABEL}: holds the label 3, the classes are 0 to 2; correct it, or name the class"),
     "negative label": (lambda data: nifti(data / LABEL, -mask()), f"{LABEL}: holds fractions, negative values or NaN, which are no labels; save whole numbers from 0"),
     "fractions": (lambda data: save_float(data / LABEL, mask() / 2), f"{LABEL}: holds fractions, negative values or NaN, which are no labels; save whole numbers from 0"),

@@ -108,6 +108,14 @@ def test_blank_images_and_twins_on_one_side_do_no_harm(tmp_path: Path):
     assert loaded(tmp_path).warnings == ()
 
 
+def test_an_image_in_two_splits_that_were_made_is_told(tmp_path: Path):
+    for at in range(10):
+        photograph(tmp_path, f"c{at}", seed=at % 9)
+    told = [loaded(tmp_path, seed=seed).warnings for seed in range(8)]
+    assert {len(lines) for lines in told} == {0, 1}
+    assert "the same image lies in train and val: c0 (train), c9 (val); keep one of them" in {*sum(told, ())}
+
+
 def test_the_voxels_beside_a_header_count(tmp_path: Path):
     contents = []
     for name, voxels in (("a", b"1"), ("b", b"2"), ("c", b"1")):

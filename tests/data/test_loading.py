@@ -155,10 +155,31 @@ def test_the_same_image_in_two_splits_is_told(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, "acnorm"):
         data = load_data(archive(tmp_path, **changes))
     assert data.warnings == (
-        "the same image lies in test and train and val: train_0000 (train, 0), val_0002 (val, 0), test_0005 (test, 1); "
-        "see acnorm check",
+        "the same image lies in train and val and test: train_0000 (train, 0), val_0002 (val, 0), test_0005 (test, 1); "
+        "keep one of them, or give --skip-bad to keep that in test",
     )
     assert [record.getMessage() for record in caplog.records] == list(data.warnings)
+
+
+def test_of_the_same_image_in_two_given_splits_that_which_judges_can_be_kept(tmp_path: Path):
+    changes = arrays()
+    changes["test_images"][5] = changes["val_images"][2] = changes["train_images"][0]
+    file = archive(tmp_path, **changes)
+    data = load_data(file, skip_bad=True)
+    assert data.warnings == (
+        f"{file}[train_0000]: left out: the same pixels as {file}[test_0005], in train and test; keep one of them",
+        f"{file}[val_0002]: left out: the same pixels as {file}[test_0005], in val and test; keep one of them",
+    )
+    assert {name: len(ids) for name, ids in members(data).items()} == {"train": 11, "val": 3, "test": 6}
+
+
+def test_the_same_image_in_two_splits_that_were_made_is_told(tmp_path: Path):
+    file = table(tmp_path)
+    (tmp_path / "04.png").write_bytes((tmp_path / "00.png").read_bytes())
+    told = [load_data(file, seed=seed, skip_bad=True).warnings for seed in range(8)]
+    apart = {line for lines in told for line in lines}
+    assert {len(lines) for lines in told} == {0, 1}
+    assert all(line.startswith("the same image lies in ") and line.endswith("; keep one of them") for line in apart)
 
 
 def test_equal_bytes_of_another_shape_are_no_twins(tmp_path: Path):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from acnorm.data.patches import PATCH_AUGMENTATIONS
-from acnorm.data.segmentation import IntensityPreprocessing, load_segmentation
+from acnorm.data.segmentation import load_segmentation
 from acnorm.errors import UserError
 from volume_files import nifti
 
@@ -119,14 +119,6 @@ def test_patches_and_whole_cases_come_out_prepared(tmp_path: Path):
     assert {case.split for case in found.splits.test} == {"test"}
 
 
-def test_a_constant_channel_stays_finite_and_the_preprocessing_survives_json():
-    prepare = IntensityPreprocessing(2, (8, 8))
-    image = np.stack((np.full((3, 3), 7.0), np.arange(9.0).reshape(3, 3))).astype(np.float32)
-    assert torch.equal(prepare(image)[0], torch.zeros(3, 3))
-    for made in (prepare, IntensityPreprocessing(1, (4, 4, 4), (0.0,), (9.0,), (1.0,), (2.0,))):
-        assert IntensityPreprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
-
-
 def test_patches_have_a_usual_size(tmp_path: Path):
     assert load_segmentation(photographs(tmp_path / "a")).preprocessing.patch == (128, 128)
     assert load_segmentation(volumes(tmp_path / "b")).preprocessing.patch == (64, 64, 64)
@@ -202,13 +194,6 @@ def test_a_window_takes_the_place_of_the_percentiles(tmp_path: Path):
     image = found.train.labelled(0).image
     assert image.min().item() == pytest.approx(low, abs=1e-4)
     assert image.max().item() == pytest.approx(high, abs=1e-4)
-
-
-def test_a_preprocessing_is_the_same_after_json(tmp_path: Path):
-    made = load_segmentation(volumes(tmp_path), patch_size=8, spacing=(2.0,), flips=True).preprocessing
-    assert IntensityPreprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
-    old = {key: value for key, value in made.to_dict().items() if key not in ("spacing", "flips")}
-    assert IntensityPreprocessing.from_dict(old).spacing is None
 
 
 def test_what_has_no_effect_on_images_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):

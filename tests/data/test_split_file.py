@@ -28,7 +28,7 @@ def test_what_is_written_is_read(tmp_path: Path):
         ),
         (
             '{"cases": {"a": "train", "x": "val", "y": "val", "z": "val", "w": "val"}}',
-            "names 4 cases that the data lacks (w, x, y, ...) and lacks 1 cases of the data (b); delete it to have "
+            "names 4 cases that the data lacks (w, x, y, ...) and lacks 1 case of the data (b); delete it to have "
             "the splits made anew, or give the file that belongs to this data",
         ),
         ('{"cases": {"a": "dev", "b": "test"}}', "'a' has the split 'dev'; allowed are train, val, test, unused"),

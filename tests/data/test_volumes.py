@@ -164,6 +164,24 @@ def with_nan(path: Path) -> Path:
     return save(path, values)
 
 
+def with_header(path: Path, **values: object) -> Path:
+    """A NIfTI as other programs write it, whose header nibabel has not mended."""
+    save(path, values_of())
+    content = path.read_bytes()
+    header = nibabel.Nifti1Header(content[:348], check=False)
+    for name, value in values.items():
+        header[name][1:4] = value
+    header["sform_code"] = "pixdim" not in values
+    path.write_bytes(header.binaryblock + content[348:])
+    return path
+
+
+def spaced(path: Path, spacing: str) -> Path:
+    sitk.WriteImage(sitk.Image(4, 4, 4, sitk.sitkUInt8), str(path))
+    path.write_bytes(path.read_bytes().replace(b"ElementSpacing = 1 1 1", f"ElementSpacing = {spacing}".encode()))
+    return path
+
+
 def of_bytes(content: bytes) -> Callable[[Path], Path]:
     def write(path: Path) -> Path:
         path.write_bytes(content)
@@ -183,6 +201,17 @@ def of_bytes(content: bytes) -> Callable[[Path], Path]:
         ("a.nii", four_axes, r"has 4 axes, three are needed; give each frame a file of its own"),
         ("a.nii", with_nan, r"2 voxels are NaN or infinite; export it again, or set them to the background"),
         ("a.mha", with_nan, r"2 voxels are NaN or infinite; export it again, or set them to the background"),
+        ("a.nii", lambda path: with_header(path, pixdim=(2, 0, 3)), r"its header gives voxels of 2 × 0 × 3 mm; write their true size into it \(pixdim\)"),
+        ("a.nii", lambda path: with_header(path, pixdim=(2, np.nan, 3)), r"its header gives voxels of 2 × nan × 3 mm; write their true size into it \(pixdim\)"),
+        ("a.nii", lambda path: with_header(path, srow_y=(0, 0, 0)), r"its header does not tell where voxels lie \(affine of NaN or zeros\); write a true affine"),
+        ("a.nii", lambda path: with_header(path, srow_y=(np.nan, 0, 0)), r"its header does not tell where voxels lie \(affine of NaN or zeros\); write a true affine"),
+        ("a.mha", lambda path: spaced(path, "2 0 3"), r"its header gives voxels no size or no direction \(zeros or NaN\); write their true spacing and direction into it"),
+        ("a.nii", lambda path: nibabel.Nifti1Image(np.zeros((0, 4, 5), np.int16), np.eye(4)).to_filename(path), r"holds no voxel \(0 × 4 × 5\); copy or export it again"),
+        ("a.nii", lambda path: nibabel.Nifti1Image(np.ones(SHAPE, np.complex64), np.eye(4)).to_filename(path), r"holds values of type complex64, one real number a voxel is needed; save it as such"),
+        ("a.nii", lambda path: nibabel.Nifti1Image(np.zeros(SHAPE, [(name, "u1") for name in "RGB"]), np.eye(4)).to_filename(path), r"holds colours, one real number a voxel is needed; save it as such"),
+        ("a.nrrd", lambda path: sitk.WriteImage(sitk.Image(4, 5, 6, sitk.sitkComplexFloat32), str(path)), r"holds complex values, one real number a voxel is needed; save it as such"),
+        ("a.nii", lambda path: nibabel.Nifti1Image(np.full((2, 2, 2), 1e39), np.eye(4)).to_filename(path), r"8 voxels are NaN or infinite; export it again, or set them to the background"),
+        ("a.mhd", lambda path: (sitk.WriteImage(sitk.Image(4, 5, 6, sitk.sitkInt16), str(path)), path.with_suffix(".raw").unlink()), r"its voxels are not there \(a\.raw\); put that file beside it"),
         ("a.mha", of_bytes(b"nothing"), r"cannot be read; check the path, and the file beside it in an \.mhd"),
         ("a.nrrd", lambda path: path, r"no such file; check the path, and the file beside it in an \.mhd"),
         ("a.nii", lambda path: path, r"no such file; check the path"),
@@ -305,7 +334,7 @@ def test_the_libraries_add_no_lines_of_their_own(tmp_path: Path, capfd: pytest.C
     assert capfd.readouterr() == ("", "")
     file = tmp_path / "flat.nii"
     image = nibabel.Nifti1Image(np.ones((4, 4, 4), np.int16), None)
-    image.header["pixdim"][1:4] = 0
+    image.header["pixdim"][1:4] = -1
     image.to_filename(file)
     told: list[logging.LogRecord] = []
     handler = logging.Handler()

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from acnorm.checkpoints.load import load_checkpoint
-from acnorm.core.convert import census, convert
+from acnorm.core.census import census
+from acnorm.core.convert import convert
 from acnorm.core.fold import fold
 from acnorm.errors import UserError
 from acnorm.models.pretrained import _IN_2D, _address

@@ -9,7 +9,7 @@ import torch
 
 import acnorm
 from acnorm.errors import UserError
-from acnorm.models.sources import build_network
+from acnorm.models.sources import build_network, build_unet
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,11 @@ def test_a_wrong_name_is_told_before_the_file_is_read():
 def test_no_channels_are_none(file: Path):
     with pytest.raises(UserError, match=r"--channels is 0, must be 1 or more\."):
         acnorm.checkpoint(file, "cifar/resnet32", channels=0)
+
+
+def test_a_whole_unet_is_guessed_as_well_as_its_encoder(tmp_path: Path):
+    state = build_unet("genesis/unet3d", classes=1, channels=1, dimensions=3).module.state_dict()
+    for part in ("", "down_"):
+        torch.save({name: value for name, value in state.items() if name.startswith(part)}, tmp_path / "a.pth")
+        (guess,) = acnorm.checkpoint(tmp_path / "a.pth").facts.guesses
+        assert (guess.model, guess.share, guess.used) == ("genesis/unet3d", 1.0, 1.0)

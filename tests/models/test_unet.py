@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from acnorm.checkpoints.load import load_checkpoint
-from acnorm.core.convert import census, convert
+from acnorm.core.census import census
+from acnorm.core.convert import convert
 from acnorm.core.fold import fold
 from acnorm.errors import UserError
 from acnorm.models.genesis import GenesisUNet

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from acnorm.core.convert import acnorm_layers, convert
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert
 from acnorm.ranking.ac_corr import ACCorr, ac_corr
 from networks import ToyNet, move, trained
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from acnorm.core.convert import acnorm_layers, convert
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert
 from acnorm.ranking.affine_drift import affine_drift
 from networks import ToyNet, move, trained
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,25 @@ from acnorm.core.convert import convert
 from acnorm.data.fingerprint import fingerprint
 from acnorm.data.segmentation import load_segmentation
 from acnorm.data.segmentation_phantoms import segmentation_phantoms
+from acnorm.data.tasks import find_task
 from acnorm.errors import UserError
 from acnorm.models.sources import build_unet
 from acnorm.ranking.ac_corr import ac_corr
 from acnorm.ranking.cc_fv import cc_fv
 from acnorm.ranking.knn import knn
-from acnorm.ranking.label_maps import patch_loss, side_by_side
+from acnorm.ranking.label_maps import label_map_task, patch_loss, side_by_side
 from acnorm.ranking.probe import probe
-from acnorm.ranking.rank import LABEL_MAP_DEFAULT, Ranking, rank
+from acnorm.ranking.rank import LABEL_MAP_DEFAULT, Ranking, chosen_measures, rank
+from acnorm.ranking.settings import with_task
+from acnorm.ranking.tables import notes
 from acnorm.ranking.voxel_features import voxel_features
 from acnorm.ranking.voxels import draw_voxels
+from acnorm.training.prepare import prepare_data
+from acnorm.training.pretrain_config import pretrain_config
+from acnorm.training.pretrain_data import pretext_data
+from acnorm.training.settings import config_from_settings
 from tiny_runs import NETWORK, checkpoint, eyes
+from volume_files import nifti
 
 MODEL = "cifar/resnet20"
 
@@ -134,6 +144,50 @@ def test_volumes_slice_by_slice_with_patients_held_out(folder: Path):
     assert all(np.isfinite(score.value) for score in candidate.scores.values())
     assert ranking.cases == 2 * ranking.patients
     assert "in patches of 16 × 16" in ranking.sample
+
+
+def test_volumes_of_a_named_task_are_taken_as_in_fine_tuning_and_pretraining(
+    folder: Path, caplog: pytest.LogCaptureFixture
+):
+    for kind in ("images", "masks"):
+        (folder / "livers" / kind).mkdir(parents=True, exist_ok=True)
+        for at in range(10):
+            values = np.random.default_rng(at).integers(-100, 300, (12, 12, 4))
+            nifti(folder / "livers" / kind / f"{at}.nii", values if kind == "images" else values % 3)
+    data, name = str(folder / "livers"), "liver-tumor-segmentation"
+    needed = {"data": data, "model": MODEL, "out": "run", "task": name, "patch_size": 16}
+    tuned = prepare_data(config_from_settings(needed)).preprocessing
+    with caplog.at_level(logging.INFO, "acnorm"):
+        ranking = ranked(folder, "a", data="livers", task=name)
+    assert f"{data}: the data do not say what the volumes are; taken as CT, as the task says" in caplog.messages
+    assert "in patches of 16 × 16" in ranking.sample
+    assert "in patches of 96 × 96" in ranked(folder, "a", data="livers", task=name, patch_size=None).sample
+    given = with_task(
+        {"patch_size": 16, "slices": None, "spacing": None, "stage": None, "voxels": None}, find_task(name)
+    )
+    own = {"format": None, "splits": None, "window": None, "skip_bad": False}
+    probe, common = {"steps": 1}, {"minimum_share": 0.9, "cache": None, "probe_seeds": range(1)}
+    task = label_map_task(data, chosen_measures("knn"), probe, seed=0, settings=given | own, **common)
+    pretext = pretext_data(pretrain_config(needed | {"method": "simclr"}))
+    assert task.data.preprocessing == pretext.preprocessing == tuned
+    assert (tuned.patch, tuned.spacing) == ((16, 16), (1.0, 1.0, 0.0))
+    assert tuned.mean is not None
+    told = f"--task dr-grading: needs classes; {data} holds label maps. Give other data, or --task segmentation."
+    with pytest.raises(UserError) as refused:
+        ranked(folder, "a", data="livers", task="dr-grading")
+    assert str(refused.value) == told
+
+
+def test_label_maps_that_are_left_out_are_told(folder: Path, tmp_path: Path):
+    shutil.copytree(folder / "vessels", tmp_path / "vessels")
+    broken = sorted((tmp_path / "vessels/training/images").iterdir())[0]
+    broken.write_bytes(b"")
+    with pytest.raises(UserError, match="the file is empty"):
+        ranked(folder, "a", data=str(tmp_path / "vessels"))
+    ranking = ranked(folder, "a", data=str(tmp_path / "vessels"), skip_bad=True)
+    (told,) = ranking.warnings
+    assert told == f"{broken}: left out: the file is empty (0 bytes); copy or export it again"
+    assert f"Data: {told}" in notes(ranking)
 
 
 def test_volumes_whole_and_resampled(folder: Path):

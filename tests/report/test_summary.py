@@ -65,14 +65,14 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
 def test_everything_doubtful_is_said(tmp_path: Path) -> None:
     run_folders.write_run(tmp_path, classes=("no", "yes"), cases=12, patients=False)
     split = {"cases": 12, "metrics": {"macro_auc": {"value": None, "reason": "no case of 'yes'"}}}
-    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split}, best_epoch=12)
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split}, best_epoch=11)
     run_folders.change_json(tmp_path / "load_report.json", parameter_share=0.4, norm_share=0.25)
     run_folders.change_json(tmp_path / "data.json", warnings=["3 images are duplicates."])
     assert summary.cautions(read_run(tmp_path)) == [
         "Patients are unknown: intervals are over cases, and too narrow if patients have several images.",
         "Macro AUC is undefined on the test split: no case of 'yes'.",
         "The last epoch was the best: longer training may give more.",
-        "Only 40% of the model's parameters came from the checkpoint.",
+        "Only 40% of the parameters outside the head came from the checkpoint.",
         "Only 25% of the norm layers came from the checkpoint.",
         "3 images are duplicates.",
         "Few test cases of no (6), yes (6): what is said of each such class is uncertain.",
@@ -113,6 +113,12 @@ def test_what_means_leave_out_is_told(tmp_path: Path) -> None:
     assert f"{told}, Ejection-fraction error LV 1 of 10 patients." in summary.cautions(read_run(tmp_path))
     run_folders.change_json(tmp_path / "metrics.json", splits={"test": split | {"patients": None}})
     assert f"{told}, Ejection-fraction error LV 1 of the patients." in summary.cautions(read_run(tmp_path))
+    observer = {"cases": 9, "metrics": {"hd95_LV": {"value": 0.5}}, "undefined": {"hd95_LV": 3}}
+    run_folders.change_json(tmp_path / "metrics.json", splits={"test": split | {"second_observer": observer}})
+    assert (
+        "The second observer's test means leave out what they are not defined for, missed regions as well: HD95 LV 3 of "
+        "9 cases." in summary.cautions(read_run(tmp_path))
+    )
 
 
 def test_a_named_task_begins_with_its_own_metrics(tmp_path: Path) -> None:

@@ -107,6 +107,11 @@ def test_what_is_missing_is_said_in_its_section(tmp_path: Path) -> None:
     assert set(SECTIONS) <= set(Outline(text).headings)
 
 
+def test_what_is_new_beside_the_checkpoint_is_told(page: str) -> None:
+    assert "of its norm layers, its new head aside.</p>" in page
+    assert re.search(r"Head<.+> – new, .+<code>head.weight</code>, <code>head.bias</code>", page)
+
+
 def test_a_run_without_a_checkpoint_says_so(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("method: vanilla\n")
     text = write_report([tmp_path]).read_text()

@@ -44,7 +44,7 @@ def start(folder: Path, out: Path, **changes: object):
 @pytest.fixture(scope="module")
 def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("two") / "run"
-    done = start(folder, out, model="tiny_runs:without_norm")
+    done = start(folder, out, model="tiny_runs:without_norm", optimizer="sgd")  # Adam makes steps of what is rounded
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert done.stdout.count("macro AUC") == 1
@@ -71,7 +71,7 @@ def test_two_processes_count_every_held_out_case_once(two: Path):
 
 
 def test_two_processes_train_as_one_with_batches_twice_as_large(two: Path, folder: Path, tmp_path: Path):
-    changes = {"model": "tiny_runs:without_norm", "epochs": 2, "augment": "none", "batch_size": 8}
+    changes = {"model": "tiny_runs:without_norm", "optimizer": "sgd", "epochs": 2, "augment": "none", "batch_size": 8}
     one = run_finetune(config(folder, out=tmp_path / "one", **changes)).path
     first, second = weights_of(two), weights_of(one)
     assert first.keys() == second.keys()

@@ -27,7 +27,7 @@ WAYS = {
     "dropout": {"model": "tiny_runs:dropping"},
     "acnorm with dropout": {"method": "acnorm", "model": "tiny_runs:dropping", "acnorm": {"init": "identity"}},
     "accumulate": {"accumulate": 2, "batch_size": 5},
-    "adamw": {"optimizer": "adamw"},
+    "sgd": {"optimizer": "sgd"},
     "workers": {"workers": 2, "model": "tiny_runs:dropping"},
 }
 

@@ -77,7 +77,7 @@ REFUSED = {
         {"model": "test_finetune_refusals:gives_a_tuple"},
         r"--model test_finetune_refusals:gives_a_tuple: gives tuple for 2 images; logits \[2, 2\] are needed",
     ),
-    "splits of other data": ({"splits": "other.json"}, r"other\.json: names 1 cases that the data lacks"),
+    "splits of other data": ({"splits": "other.json"}, r"other\.json: names 1 case that the data lacks"),
 }
 
 

@@ -111,7 +111,11 @@ def test_the_metrics_are_those_of_the_masks_in_the_folder(home: Path, runs: dict
     assert metrics["resampled"] == ("patients" if task == "cardiac" else "cases")
     own = {"vessel": {"auc_vessel", "cldice_vessel"}, "cardiac": {"ejection_fraction_error_LV"}}.get(task, set())
     assert own <= set(metrics["splits"]["test"]["metrics"])
-    assert ("second_observer" in metrics["splits"]["test"]) == (task == "vessel")
+    observer = metrics["splits"]["test"].get("second_observer")
+    assert (observer is not None) == (task == "vessel")
+    if observer is not None:
+        assert (observer["cases"], observer["patients"], observer["undefined"]) == (len(tested), None, {})
+        assert "auc_vessel" not in observer["metrics"]
     assert set(metrics["splits"]["test"]["absent"]) == set(names)
     assert set(metrics["statistics_gap"]) == {"loss_batch", "loss_running", "batches"}
 

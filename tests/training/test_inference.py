@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from acnorm.data.segmentation import IntensityPreprocessing, resample
+from acnorm.data.intensities import IntensityPreprocessing, resample
 from acnorm.training.inference import segment, segment_case
 
 

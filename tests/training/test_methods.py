@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from acnorm.core.convert import acnorm_layers
+from acnorm.core.census import acnorm_layers
 from acnorm.errors import RunError, UserError
 from acnorm.report.write import write_report
 from acnorm.training import finetune

@@ -143,7 +143,14 @@ def test_on_the_command_line_it_is_one_line_and_exit_code_1(
 def test_every_parameter_learns_once_and_the_head_alone_at_its_own_rate(
     folder: Path, tmp_path: Path, method: str, model: str
 ):
-    changes = {"method": method, "model": model, "learning_rate": 0.02, "head_rate": 3, "momentum": 0.7}
+    changes = {
+        "method": method,
+        "model": model,
+        "learning_rate": 0.02,
+        "head_rate": 3,
+        "optimizer": "sgd",
+        "momentum": 0.7,
+    }
     weights = {"weights": folder / "weights.pth"} if method == "acnorm" else {}
     made = config(folder, out=tmp_path / "run", weight_decay=0.1, **changes, **weights)
     data = prepare_data(made)

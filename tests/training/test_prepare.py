@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.convert import acnorm_layers
+from acnorm.core.census import acnorm_layers
 from acnorm.errors import UserError
 from acnorm.models.sources import CIFAR_STATISTICS
 from acnorm.training.prepare import PreparedModel, new_network, prepare_data, prepare_model

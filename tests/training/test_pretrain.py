@@ -447,3 +447,19 @@ def test_images_that_the_network_cannot_take(home: Path, tmp_path: Path):
     with pytest.raises(UserError, match=told):
         acnorm.pretrain(**settings(home, tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_cases_that_a_table_refuses_are_left_out_where_asked(home: Path, tmp_path: Path):
+    for at in range(12):
+        Image.fromarray(np.random.default_rng(at).integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(
+            tmp_path / f"{at}.png"
+        )
+    rows = [f"{at}.png,{at % 2}" for at in range(12)]
+    (tmp_path / "eyes.csv").write_text("\n".join(["image,label", *rows, "gone.png,1"]))
+    told = f"{tmp_path}/gone.png: no such file; correct row 14 of eyes.csv; paths count from the folder of the table"
+    usual = settings(home, tmp_path / "run", data=tmp_path / "eyes.csv")
+    with pytest.raises(UserError) as refused:
+        pretext_data(pretrain_config(usual))
+    assert str(refused.value) == told
+    data = pretext_data(pretrain_config(usual | {"skip_bad": True}))
+    assert data.warnings == (told.replace("no such", "left out: no such"),)

@@ -149,3 +149,11 @@ def test_the_configuration_goes_to_the_trainer_as_it_is():
     of_trainer = config.of_trainer()
     assert (of_trainer.epochs, of_trainer.momentum, of_trainer.head_rate, of_trainer.augment) == (7, 0.5, 1.0, "none")
     assert config.difference(config) == []
+
+
+def test_a_task_begins_with_how_its_data_are_taken():
+    config = pretrain_config_from_flags([*FLAGS, "--task", "liver-tumor-segmentation", "--patch-size", "40"])
+    assert (config.slices, config.spacing, config.patch_size, config.epochs) == (True, "median", 40, 100)
+    assert pretrain_config_from_flags(command_of(config).split()[2:]) == config
+    with pytest.raises(UserError, match=r"^--task 'liver' is not known; did you mean liver-tumor-segmentation\?$"):
+        pretrain_config(NEEDED | {"task": "liver"})

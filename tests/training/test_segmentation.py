@@ -9,8 +9,8 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from acnorm.data.case import Case
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.data.patches import Labelled
-from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.training.segmentation import SegmentationObjective
 
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from acnorm.core.convert import acnorm_layers, convert
-from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, load_segmentation
+from acnorm.core.census import acnorm_layers
+from acnorm.core.convert import convert
+from acnorm.data.intensities import IntensityPreprocessing
+from acnorm.data.segmentation import PreparedSegmentation, load_segmentation
 from acnorm.models.sources import build_unet
 from acnorm.training.fit import fit
 from acnorm.training.module import FinetuneModule

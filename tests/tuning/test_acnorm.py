@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.convert import ConversionError, acnorm_layers
+from acnorm.core.census import ConversionError, acnorm_layers
 from acnorm.core.layer import ACNorm
 from acnorm.tuning.acnorm import ACNormTuning
 from networks import ToyNet, images_for, move, relative_difference, trained, two_pass

@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 import pytest
 import torch
 
-from acnorm.core.convert import acnorm_layers
+from acnorm.core.census import acnorm_layers
 from acnorm.errors import UserError
 from acnorm.tuning.delta import DELTA
 from acnorm.tuning.method import METHODS, make_method

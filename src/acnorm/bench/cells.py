@@ -21,10 +21,8 @@ from acnorm._version import __version__
 from acnorm.bench.folds import Division
 from acnorm.data.case import Collection
 from acnorm.data.fingerprint import fingerprint
-from acnorm.data.formats import read_cases
-from acnorm.data.images import read_image
-from acnorm.data.skipping import read_sound, without_broken
-from acnorm.data.volumes import read_labelled
+from acnorm.data.fitting import only_fitting
+from acnorm.data.skipping import read_sound
 from acnorm.errors import UserError
 from acnorm.models.pretrained import PRETRAINED
 from acnorm.training.config import METHOD_SETTINGS, NOT_PART_OF_THE_RESULT, FinetuneConfig
@@ -150,14 +148,9 @@ def read_inputs(config: FinetuneConfig) -> Inputs:
 
 @functools.lru_cache(maxsize=64)
 def _read_data(data: str, format: str | None, skip_bad: bool) -> tuple[Collection, str]:
-    if not skip_bad:
-        collection = read_cases(data, format)
-        return collection, fingerprint(collection.cases)
-    collection = read_sound(data, format)
-    if collection.task == "segmentation":
-        collection = without_broken(collection, lambda case: read_labelled(case, len(collection.classes)))
-    else:
-        collection = without_broken(collection, read_image)
+    collection = read_sound(data, format, skip_bad=skip_bad)
+    if skip_bad:  # what the runs leave out must not be in the splits that they are given
+        collection = only_fitting(collection, skip_bad=True)
     return collection, fingerprint(collection.cases)
 
 

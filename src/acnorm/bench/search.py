@@ -77,7 +77,7 @@ def space_of(config: FinetuneConfig) -> dict[str, Range]:
     Examples:
         >>> config = FinetuneConfig(data="eyes", model="cifar/resnet20", out="run", method="acnorm+bss")
         >>> {name: str(found) for name, found in space_of(config).items()}
-        {'learning_rate': '0.003 to 0.3 (log)', 'acnorm.temperature': '0.1 to 10 (log)', 'bss.eta': '1e-05 to 0.1 (log)'}
+        {'learning_rate': '0.0001 to 0.01 (log)', 'acnorm.temperature': '0.1 to 10 (log)', 'bss.eta': '1e-05 to 0.1 (log)'}
     """  # noqa: E501
     space: dict[str, Range] = {"learning_rate": around(config.learning_rate)}
     for method in config.method.split("+"):
@@ -92,7 +92,7 @@ def given_settings(config: FinetuneConfig) -> dict[str, Any]:
 
     Examples:
         >>> given_settings(FinetuneConfig(data="eyes", model="cifar/resnet20", out="run", method="lrd"))
-        {'learning_rate': 0.03, 'lrd.decay': 0.75}
+        {'learning_rate': 0.001, 'lrd.decay': 0.75}
     """
     return {name: _get(config, name) for name in space_of(config)}
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from acnorm.checkpoints.keys import match_names
+from acnorm.checkpoints.keys import match_names, of_targets
 from acnorm.checkpoints.layouts import Layout, known_layout
 from acnorm.checkpoints.read import Checkpoint
 
@@ -112,8 +112,9 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
 
     Args:
         checkpoint: as read.
-        candidates: of each network that it may be for: its name, its dimensions, and a function that builds it for a
-            number of channels and gives it with the name of its head. It is built without memory (on the meta device).
+        candidates: of each network that it may be for: its name (of each of its forms), its dimensions, and a function
+            that builds it for a number of channels and gives it with the name of its head. It is built without memory
+            (on the meta device).
 
     Examples:
         >>> from pathlib import Path
@@ -141,7 +142,7 @@ def examine(checkpoint: Checkpoint, candidates: Iterable[Candidate] = ()) -> Che
         dimensions=dimensions,
         channels=channels,
         classes=int(matrices[-1].shape[0]) if matrices else None,
-        norms=_norms(state),
+        norms=_norms(of_targets(state)),
         layout=None if layout is None else layout.name,
         advice=None if layout is None else layout.advice,
         licence=None if layout is None else layout.licence,
@@ -162,7 +163,8 @@ def _norms(state: Mapping[str, Tensor]) -> Norms:
     places = [
         name.removesuffix("weight")
         for name, value in state.items()
-        if name.endswith("weight") and value.ndim == 1 and value.numel() and _has_bias(state, name)
+        if name.endswith("weight") and value.ndim == 1 and value.numel() and value.is_floating_point()
+        if _has_bias(state, name)
     ]
     gammas, spreads, constant = [], [], 0
     for place in places:
@@ -209,7 +211,10 @@ def _guesses(state: Mapping[str, Tensor], candidates: Iterable[Candidate], chann
         copies = _copied(state, [name for name, value in state.items() if id(value) in taken])
         found.append(Guess(name, dimensions, fitting / max(1, sum(sizes.values())), used / max(1, total - copies)))
     likely = [guess for guess in found if min(guess.share, guess.used) >= SOME]
-    return tuple(sorted(likely, key=lambda guess: (guess.share * guess.used, guess.share), reverse=True)[:3])
+    best: dict[str, Guess] = {}
+    for guess in sorted(likely, key=lambda guess: (guess.share * guess.used, guess.share), reverse=True):
+        best.setdefault(guess.model, guess)  # of two forms of a network the likelier
+    return tuple(best.values())[:3]
 
 
 def _copied(state: Mapping[str, Tensor], taken: Sequence[str]) -> int:

@@ -29,6 +29,8 @@ PREFIXES = (
     "ema_model.",
     "0.",
 )
+# What compiling, sharding and recomputing put before the names of the single layers that they wrap.
+_INNER = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 # Children of a ResNet and of a DenseNet, whose numbers nn.Sequential(*children) puts in the place of their names
 # (RadImageNet, lightly).
 _OF_RESNET, _OF_DENSENET = "4.0.conv1.weight", "0.denseblock1.denselayer1.norm1.weight"
@@ -42,6 +44,35 @@ _AVOIDED = {"momentum", "student", "target", "key", "k"}
 # Endings that stand for others, and those that are left out: the authors' AC-Norm keeps both affines in one layer.
 _ENDINGS = {"weight_target": "weight", "bias_target": "bias"}
 _LEFT_OUT = ("weight_source", "bias_source")
+
+
+def of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Return the affine that was trained, of layers that keep that of their source beside it (the authors' AC-Norm).
+
+    Examples:
+        >>> of_targets({"bn.weight_source": 1, "bn.weight_target": 2})
+        {'bn.weight': 2}
+    """
+    if not any(name.rpartition(".")[2] in _ENDINGS for name in state):
+        return state
+    renamed = {}
+    for name, value in state.items():
+        place, dot, ending = name.rpartition(".")
+        if ending not in _LEFT_OUT:
+            renamed[place + dot + _ENDINGS.get(ending, ending)] = value
+    return renamed
+
+
+def without_inner_wrappers(name: str) -> str:
+    """Return a name without what wrappers of single layers put into it, wherever it stands.
+
+    Examples:
+        >>> without_inner_wrappers("layer1._orig_mod.0.conv1.weight")
+        'layer1.0.conv1.weight'
+    """
+    for inner in _INNER:
+        name = name.replace(inner, "")
+    return name
 
 
 def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str, Value]:
@@ -62,10 +93,12 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
     """
     names = list(wanted)
     wanted = set(names)
-    own = _of_targets(state)
+    own = of_targets(state)
     came = {name: name for name in own}  # the file's name of each, by what it is called now
     best = _without_wrappers(came, wanted)
-    for renamed in (*_without_starts(came, names), *_of_children(came)):
+    plain = {without_inner_wrappers(name): name for name in own}
+    others = () if plain == came else (plain, *_without_starts(plain, names), *_of_children(plain))
+    for renamed in (*_without_starts(came, names), *_of_children(came), *others):
         if len(renamed) == len(came) and renamed.keys() != came.keys():
             best = max(best, _without_wrappers(renamed, wanted), key=lambda found: _score(found, wanted))
     layers = _of_dense_layers(best)
@@ -112,7 +145,9 @@ def _without_starts(state: Names, wanted: Sequence[str]) -> list[Names]:
             for own in state if "." in part else ():
                 if own.endswith(f".{part}"):
                     starts.setdefault(own.removesuffix(part))
-    return [_strip(state, start) for start in list(starts)[:8]]
+    # The first of a network's names may end many others: what stands before most of the file's is the network's place.
+    counts = {start: sum(name.startswith(start) for name in state) for start in starts}
+    return [_strip(state, start) for start in sorted(starts, key=lambda start: -counts[start])[:8]]
 
 
 def _of_children(state: Names) -> list[Names]:
@@ -123,18 +158,6 @@ def _of_children(state: Names) -> list[Names]:
             if name == sign or name.endswith(f".{sign}"):
                 found.append(rename(state, name.removesuffix(sign)))
     return found
-
-
-def _of_targets(state: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The affine that was trained, of layers that keep that of their source beside it."""
-    if not any(name.rpartition(".")[2] in _ENDINGS for name in state):
-        return state
-    renamed = {}
-    for name, value in state.items():
-        place, dot, ending = name.rpartition(".")
-        if ending not in _LEFT_OUT:
-            renamed[place + dot + _ENDINGS.get(ending, ending)] = value
-    return renamed
 
 
 def _of_resnet_children(state: Names, start: str, children: Mapping[str, str] = _CHILDREN) -> Names:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from acnorm.checkpoints.keys import without_inner_wrappers
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -73,7 +75,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("MoCo", (r"encoder_q\.", r"encoder_k\."), "its query encoder is taken"),
     Layout("MoCo v3 or PyTorch's MoCo", (r"base_encoder\.", r"momentum_encoder\."), "its base encoder is taken"),
     Layout("BYOL", (r"online_encoder\.", r"target_(encoder|network)"), "its online encoder is taken"),
-    Layout("student and teacher, as DINO", (r"student\.", r"teacher\."), "the one that fits more is taken"),
+    Layout("student and teacher, as DINO", (r"student[._]", r"teacher[._]"), "the one that fits more is taken"),
     Layout(
         "SimCLR or another contrastive method",
         (r"(backbone|encoder|model|f)\..*conv1", _CONTRAST),
@@ -102,7 +104,8 @@ LAYOUTS: tuple[Layout, ...] = (
         "monai/densenet*",
     ),
     Layout("MONAI's SegResNet", (r"down_layers\.0\.", r"up_layers\.0\."), _OTHER, ""),
-    Layout("MONAI's UNet (bundles)", (r"model\.0\.conv\.unit0\.", r"submodule\."), _OTHER, ""),
+    Layout("MONAI's DynUNet", (r"input_block\.conv1\.", r"bottleneck\.conv1\."), _OTHER, ""),
+    Layout("MONAI's UNet (bundles)", (r"model\.0\.conv\.(unit0\.|weight$)", r"submodule\."), _OTHER, ""),
 )
 
 
@@ -113,7 +116,7 @@ def known_layout(names: Iterable[str], beside: Iterable[str] = ()) -> Layout | N
         >>> known_layout(["module.down_tr64.ops.0.conv1.weight"]).advice
         '--model genesis/unet3d'
     """
-    names, beside = list(names), set(beside)
+    names, beside = [without_inner_wrappers(name) for name in names], set(beside)
     for layout in LAYOUTS:
         there = all(any(re.search(sign, name) for name in names) for sign in layout.signs)
         if there and set(layout.beside) <= beside:

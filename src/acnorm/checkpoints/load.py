@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from acnorm.checkpoints.keys import match_names
 from acnorm.checkpoints.read import Checkpoint, read_checkpoint
+from acnorm.checkpoints.refusals import refusal
 from acnorm.checkpoints.stem import DepthRule, StemRule, adapt_stem, inflate
 from acnorm.errors import UserError
 
@@ -76,7 +77,8 @@ class LoadReport:
             if kind == "adapted" and self.how:
                 parts[-1] += f" by {' and '.join(self.how)}"
         parts.append(f"head new ({len(self.head)} tensors)")
-        shares = f"{self.parameter_share:.1%} of the parameters and {self.norm_share:.1%} of the norm layers"
+        of = "of the other" if self.head else "of the"
+        shares = f"{self.parameter_share:.1%} {of} parameters and {self.norm_share:.1%} {of} norm layers"
         used = "" if self.file_share == 1 else f"; {self.file_share:.1%} of what it holds for such a network is used"
         return f"{self.file.name}: {', '.join(parts)}; {shares} come from the checkpoint{used}"
 
@@ -118,7 +120,7 @@ def load_checkpoint(
         >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
         >>> report = load_checkpoint(model, file, head="2", stem="0")
         >>> print(report)
-        weights.pth: 6 tensors loaded, 1 adapted (0.weight) by sum over channels (3 to 1), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the parameters and 100.0% of the norm layers come from the checkpoint
+        weights.pth: 6 tensors loaded, 1 adapted (0.weight) by sum over channels (3 to 1), 0 missing, 0 unexpected, head new (2 tensors); 100.0% of the other parameters and 100.0% of the other norm layers come from the checkpoint
     """  # noqa: E501
     checkpoint = file if isinstance(file, Checkpoint) else read_checkpoint(file)
     path = checkpoint.path
@@ -146,13 +148,9 @@ def load_checkpoint(
         trained_norms=trained,
         how=how,
     )
-    other = _other_shortcuts(report, state)
-    if other is not None and minimum_share > 0:
-        raise UserError(other)
-    if report.parameter_share < minimum_share:
-        raise UserError(_too_little(report, model, checkpoint.state, minimum_share))
-    if report.file_share < minimum_share:
-        raise UserError(_left_over(report, model, minimum_share))
+    told = refusal(report, model, checkpoint, state, minimum_share)
+    if told is not None:
+        raise UserError(told)
     odd = [name for name in fitting if own[name].is_floating_point() and not _usable(fitting[name])]
     if odd:
         kind = str(fitting[odd[0]].dtype).removeprefix("torch.")
@@ -247,38 +245,3 @@ def _affine_norms(model: nn.Module) -> list[str]:
 def _with_shapes(name: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
     """Say of a name that is in both but does not fit how its shapes differ."""
     return f"{name} {list(state[name].shape)} for {list(own[name].shape)}" if name in own else name
-
-
-def _other_shortcuts(report: LoadReport, state: Mapping[str, Tensor]) -> str | None:
-    """What to do where a ResNet's shortcuts are of another kind than the network's: its features would differ."""
-    if not any(name.startswith("layer1.0.") for name in state):
-        return None
-    if any(".downsample." in name for name in report.missing) and not any(".downsample." in name for name in state):
-        return (
-            f"{report.file}: its shortcuts hold no parameters (type A, as MedicalNet's ResNet-18 and 34), those of the "
-            "network do; give a model such as monai/resnet18a, or --minimum-share 0 to train new ones."
-        )
-    if any(name.endswith(".downsample.0.bias") for name in report.unexpected):
-        return (
-            f"{report.file}: the convolutions of its shortcuts have a bias, as in MONAI by default, those of the "
-            "network none; give a model such as monai/resnet18-bias, or --minimum-share 0 to leave them out."
-        )
-    return None
-
-
-def _too_little(report: LoadReport, model: nn.Module, state: dict[str, Tensor], minimum: float) -> str:
-    lacking, there = ", ".join(report.missing[:3]), ", ".join(list(state)[:3])
-    return (
-        f"{report.file}: only {report.parameter_share:.1%} of the parameters of {type(model).__name__} would load "
-        f"(at least {minimum:.0%} must). The network lacks {len(report.missing)} tensors ({lacking}, …); the file "
-        f"has {there}, … Give the --model that the file was made with, or allow less with --minimum-share."
-    )
-
-
-def _left_over(report: LoadReport, model: nn.Module, minimum: float) -> str:
-    names = ", ".join(report.unexpected[:3])
-    return (
-        f"{report.file}: is of a deeper network than {type(model).__name__} as asked for: {report.file_share:.1%} of "
-        f"what it holds would be used (at least {minimum:.0%} must), {len(report.unexpected)} tensors would be left "
-        f"over ({names}, …). Give the --model that the file was made with, or allow less with --minimum-share."
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pickletools
-from pathlib import Path
 
 from acnorm.checkpoints.stand_ins import NAMES
 
 _STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"}
 _PUTS, _GETS = {"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
 _MAGIC = 0x1950A86A20F9469CFC6C
-_LARGEST = 50_000_000  # bytes that are looked at
+LARGEST = 50_000_000  # bytes of a file that are worth looking at
 # What plain tensors need; torch.load takes these.
 _HARMLESS = (
     "collections OrderedDict",
@@ -22,22 +21,18 @@ _HARMLESS = (
 )
 
 
-def code_in_pickle(path: Path) -> tuple[str, ...]:
-    """Return the names of the functions and classes that a file's pickles ask for, but those of plain tensors
+def code_in_pickle(data: bytes) -> tuple[str, ...]:
+    """Return the names of the functions and classes that pickles ask for, but those of plain tensors
     and of values that are passed over (``stand_ins``).
 
     Args:
-        path: a bare pickle, or a PyTorch file of before version 1.6, which is several in a row.
+        data: a pickle, or several in a row, as in a PyTorch file of before version 1.6.
 
     Examples:
-        >>> import pickle, tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "a.pkl"
-        >>> _ = file.write_bytes(pickle.dumps(eval))
-        >>> code_in_pickle(file)
+        >>> import pickle
+        >>> code_in_pickle(pickle.dumps(eval))
         ('builtins.eval',)
     """
-    with path.open("rb") as file:
-        data = file.read(_LARGEST)
     found: list[str] = []
     start = 0
     while start < len(data):
@@ -72,37 +67,40 @@ def code_in_pickle(path: Path) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(told) if name not in NAMES)
 
 
-def is_pickle(path: Path) -> bool:
-    """Whether a file begins with one whole pickle, of any protocol.
+def protocol_of(data: bytes) -> int:
+    """Return the protocol that a pickle says it is written in; 0 where it says none.
 
     Examples:
-        >>> import pickle, tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "a.pkl"
-        >>> _ = file.write_bytes(pickle.dumps({"a": 1}, protocol=0))
-        >>> is_pickle(file)
+        >>> import pickle
+        >>> protocol_of(pickle.dumps({"a": 1}, protocol=4))
+        4
+    """
+    return data[1] if data[:1] == b"\x80" and len(data) > 1 else 0
+
+
+def is_pickle(data: bytes) -> bool:
+    """Whether bytes begin with one whole pickle, of any protocol.
+
+    Examples:
+        >>> import pickle
+        >>> is_pickle(pickle.dumps({"a": 1}, protocol=0))
         True
     """
-    with path.open("rb") as file:
-        data = file.read(_LARGEST)
     try:
         return any(opcode.name == "STOP" for opcode, _, _ in pickletools.genops(data))
     except Exception:
         return False
 
 
-def is_of_torch(path: Path) -> bool:
-    """Whether a file of pickles begins as PyTorch's of before version 1.6 do, by a number of its own.
+def is_of_torch(data: bytes) -> bool:
+    """Whether pickles begin as those of PyTorch before version 1.6 do, by a number of its own.
 
     Examples:
-        >>> import pickle, tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "a.pkl"
-        >>> _ = file.write_bytes(pickle.dumps({"a": 1}))
-        >>> is_of_torch(file)
+        >>> import pickle
+        >>> is_of_torch(pickle.dumps({"a": 1}))
         False
     """
-    with path.open("rb") as file:
-        data = file.read(64)
     try:
-        return any(argument == _MAGIC for _, argument, _ in pickletools.genops(data))
+        return any(argument == _MAGIC for _, argument, _ in pickletools.genops(data[:64]))
     except Exception:  # the pickle is longer than that
         return False

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Settings of rank that finetune has under the same name
 SHARED = (
     *("data", "format", "splits", "image_size", "patch_size", "slices", "spacing", "window", "seed"),
-    *("minimum_share", "stem_rule", "depth_rule"),
+    *("minimum_share", "stem_rule", "depth_rule", "task", "skip_bad"),
 )
 
 

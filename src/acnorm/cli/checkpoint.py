@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from acnorm.cli.parser import Parser
+from acnorm.errors import printable
 
 if TYPE_CHECKING:
     from acnorm.checkpoints.load import LoadReport
     from acnorm.models.checkpoint import Diagnosis
 
 _SHOWN = 8
+_LONGEST = 200  # letters of a card's value
 
 
 def main(argv: list[str]) -> int:
@@ -69,23 +71,18 @@ def as_text(found: Diagnosis) -> str:
     if found.refused is not None:
         rows.append(("refused", found.refused))
     width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in rows)
+    return "\n".join(f"{name:<{width}}  {printable(text)}".rstrip() for name, text in rows)
 
 
 def _made(card: dict[str, Any]) -> str:
     said = {
-        name: _printable(card.get(name, "?"))
+        name: str(card.get(name, "?"))[:_LONGEST]
         for name in ("made_by", "method", "model", "data", "cases", "epochs", "seed")
     }
     given = card.get("settings")
     settings = ", ".join(f"{name} {value}" for name, value in given.items()) if isinstance(given, dict) else ""
     told = "{made_by}: {method} pretraining of {model} on {data} ({cases} cases), {epochs} epochs, seed {seed}"
-    return told.format(**said) + (f" ({_printable(settings)})" if settings else "")
-
-
-def _printable(value: object) -> str:
-    """A card is anyone's text: no control characters reach the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value))[:200]
+    return told.format(**said) + (f" ({settings[:_LONGEST]})" if settings else "")
 
 
 def _norms(found: Diagnosis) -> str:

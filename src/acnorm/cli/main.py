@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from acnorm._version import __version__
-from acnorm.errors import RunError, UserError
+from acnorm.errors import RunError, UserError, printable
 
 VERBS = {
     "check": "read every image of a data set and report what is wrong with it",
@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, RunError) as error:
         if debug:
             traceback.print_exc()
-        sys.stderr.write(f"acnorm: {' '.join(str(error).split())}\n")  # in one piece: processes share the terminal
+        told = printable(" ".join(str(error).split()))
+        sys.stderr.write(f"acnorm: {told}\n")  # in one piece: processes share the terminal
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         print("acnorm: interrupted.", file=sys.stderr)

@@ -28,11 +28,19 @@ def main(argv: list[str]) -> int:
         metavar="A,B",
         help="names from acnorm measures, or all; the first decides (default: those with the most evidence)",
     )
+    parser.add_argument("--task", metavar="NAME", help="of acnorm tasks: what volumes are and how they are taken")
     parser.add_argument("--format", help="of the data; found out where not given")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out broken cases, and tell them")
     parser.add_argument("--splits", help="file with the split of each case")
     parser.add_argument("--image-size", type=int, help="height and width in pixels")
     parser.add_argument("--patch-size", type=int, help="of label maps, sides of the patches in voxels")
-    parser.add_argument("--slices", action="store_true", help="of label maps, take volumes slice by slice")
+    parser.add_argument(
+        "--slices",
+        nargs="?",
+        const="true",
+        choices=("true", "false"),
+        help="of label maps, take volumes slice by slice",
+    )
     parser.add_argument("--spacing", metavar="MM", help="of label maps, to which volumes are resampled; or median")
     parser.add_argument("--window", metavar="LOW,HIGH", help="of volumes, lowest and highest intensity")
     parser.add_argument(
@@ -53,6 +61,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_budget_flags(parser)
     options = vars(parser.parse(argv))
+    options["slices"] = None if options["slices"] is None else options["slices"] == "true"
     as_json, as_csv = options.pop("json"), options.pop("csv")
     short = {name: options.pop(name) for name in ("budget", "runs", "epochs", "method")}
     check_budget(short)

@@ -1,4 +1,4 @@
-"""Put AC-Norm into a whole network, take it out again, and say what was done."""
+"""Put AC-Norm into a whole network, and take it out again."""
 
 from __future__ import annotations
 
@@ -6,78 +6,28 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from acnorm.core.census import (
+    Census,
+    ConversionError,
+    NormLayer,
+    _examine,
+    _norm_layers,
+    _refuse_unsuitable,
+    _some,
+    acnorm_layers,
+)
 from acnorm.core.correlation import EPS, TEMPERATURE
-from acnorm.core.layer import NORMS, ACNorm, Init, partners_of, why_not
+from acnorm.core.layer import ACNorm, Init, partners_of, why_not
 from acnorm.core.partners import PAPER
 from acnorm.core.together import work_alone, work_together
 
 logger = logging.getLogger("acnorm")
 Model = TypeVar("Model", bound=nn.Module)
-_NORMS = (
-    nn.modules.batchnorm._NormBase,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.RMSNorm,
-    nn.LocalResponseNorm,
-)
-
-
-_CONVERTED_ALREADY = "the model is converted already; revert(model) first to convert it differently."
-
-
-class ConversionError(ValueError):
-    """The network cannot be converted, reverted or folded as asked; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class NormLayer:
-    """One norm layer of a network: its name, its type, and why it was left alone (None: converted)."""
-
-    name: str
-    type: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Census:
-    """What ``convert`` did, layer by layer."""
-
-    layers: tuple[NormLayer, ...]
-
-    @property
-    def converted(self) -> tuple[NormLayer, ...]:
-        """The layers that are (or would be) wrapped."""
-        return tuple(layer for layer in self.layers if layer.reason is None)
-
-    @property
-    def left_alone(self) -> tuple[NormLayer, ...]:
-        """The layers that stay plain, each with its reason."""
-        return tuple(layer for layer in self.layers if layer.reason is not None)
-
-    def __str__(self) -> str:
-        """Say it in one line.
-
-        Examples:
-            >>> layers = (NormLayer("bn1", "BatchNorm2d"), NormLayer("bn2", "BatchNorm2d", "excluded by name"))
-            >>> print(Census(layers))
-            converted 1 of 2 norm layers (1 BatchNorm2d); left alone: 1 BatchNorm2d (excluded by name)
-        """
-        kinds = Counter(layer.type for layer in self.converted)
-        text = f"converted {len(self.converted)} of {len(self.layers)} norm layers"
-        if kinds:
-            text += f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
-        reasons = Counter((layer.type, layer.reason) for layer in self.left_alone)
-        if reasons:
-            left = ", ".join(f"{count} {kind} ({reason})" for (kind, reason), count in reasons.items())
-            text += f"; left alone: {left}"
-        return text
 
 
 def convert(
@@ -120,6 +70,7 @@ def convert(
             trained name that matches no norm layer, an unknown kind of norm, or a state dict that holds no AC-Norm.
 
     Examples:
+        >>> from acnorm.core.census import census
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
         >>> _ = nn.init.normal_(model[1].bias)  # stands for weights from a checkpoint
         >>> print(census(convert(model)))
@@ -149,38 +100,6 @@ def convert(
     return model
 
 
-def census(
-    model: nn.Module,
-    trained: Collection[str] | None = None,
-    *,
-    include: str | Sequence[str] = "*",
-    exclude: str | Sequence[str] = (),
-    norms: str = "batch",
-) -> Census:
-    """Say which norm layers ``convert`` would wrap; of a converted model, which it did.
-
-    Args:
-        model: a plain or a converted network.
-        trained: as in ``convert``.
-        include: as in ``convert``.
-        exclude: as in ``convert``.
-        norms: as in ``convert``.
-
-    Raises:
-        ConversionError: as ``convert``, except that nothing to convert is an answer here.
-
-    Examples:
-        >>> print(census(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))))
-        converted 0 of 1 norm layers; left alone: 1 BatchNorm1d (its affine is constant over channels: not trained)
-    """
-    if acnorm_layers(model) and not isinstance(model, ACNorm):
-        if trained is not None or include != "*" or tuple(exclude) or norms != "batch":
-            raise ConversionError(_CONVERTED_ALREADY)
-        return _as_converted(model)
-    _refuse_unsuitable(model)
-    return _examine(model, trained, include=include, exclude=exclude, norms=norms)
-
-
 def revert(model: Model) -> Model:
     """Put every wrapped layer back in place, with its affine as trained and without the recalibration.
 
@@ -204,18 +123,6 @@ def revert(model: Model) -> Model:
     return model
 
 
-def acnorm_layers(model: nn.Module) -> dict[str, ACNorm]:
-    """Return the AC-Norm layers of a converted model by name, each once.
-
-    Examples:
-        >>> model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
-        >>> _ = nn.init.normal_(model[1].bias)
-        >>> list(acnorm_layers(convert(model)))
-        ['1']
-    """
-    return {name: module for name, module in model.named_modules() if isinstance(module, ACNorm)}
-
-
 def _layers_to(verb: str, model: nn.Module) -> dict[str, ACNorm]:
     """The layers that ``revert`` or ``fold`` takes out; refuses a model that has none or is one."""
     if isinstance(model, ACNorm):
@@ -227,46 +134,6 @@ def _layers_to(verb: str, model: nn.Module) -> dict[str, ACNorm]:
     if not layers:
         raise ConversionError(f"the model holds no AC-Norm layer; there is nothing to {verb}.")
     return layers
-
-
-def _examine(
-    model: nn.Module,
-    trained: Collection[str] | None,
-    *,
-    include: str | Sequence[str],
-    exclude: str | Sequence[str],
-    norms: str,
-) -> Census:
-    if norms not in (*NORMS, "any"):
-        raise ConversionError(f"norms is {norms!r}; it must be 'batch', 'instance', 'group' or 'any'.")
-    layers = _norm_layers(model)
-    trained = (trained,) if isinstance(trained, str) else trained
-    chosen, dropped = _patterns(include), _patterns(exclude)
-    names = [name for _, aliases in layers.values() for name in aliases]
-    unknown = [pattern for pattern in (*chosen, *dropped) if pattern != "*" and not _matches(names, (pattern,))]
-    unknown += [name for name in trained or () if name not in names]
-    if unknown:
-        there = f"there are: {_some(names)}" if names else "there is none"
-        raise ConversionError(f"{unknown[0]!r} matches no norm layer; {there}.")
-    notes = []
-    for norm, aliases in layers.values():
-        reason = _reason(norm, aliases, trained, chosen, dropped, norms)
-        notes.append(NormLayer(aliases[0], type(norm).__name__, reason))
-    return Census(tuple(notes))
-
-
-def _as_converted(model: nn.Module) -> Census:
-    """What ``convert`` noted; when only a part, or a module around this one, was converted, what is there."""
-    layers = acnorm_layers(model)
-    remembered = model.__dict__.get("_acnorm_census")
-    if isinstance(remembered, Census) and {layer.name for layer in remembered.converted} == set(layers):
-        return remembered
-    inside = {id(layer.norm): name for name, layer in layers.items()}
-    notes = []
-    for key, (norm, aliases) in _norm_layers(model).items():
-        converted = key in inside
-        notes.append(NormLayer(inside.get(key, aliases[0]), type(norm).__name__, None if converted else "left plain"))
-    return Census(tuple(notes))
 
 
 def _rebuild(model: Model, state: Mapping[str, Tensor]) -> Model:
@@ -307,59 +174,11 @@ def _rebuild(model: Model, state: Mapping[str, Tensor]) -> Model:
     return model
 
 
-def _norm_layers(model: nn.Module) -> dict[int, tuple[nn.Module, list[str]]]:
-    """Every norm layer once, with all the names it goes by."""
-    layers: dict[int, tuple[nn.Module, list[str]]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, _NORMS):
-            layers.setdefault(id(module), (module, []))[1].append(name)
-    return layers
-
-
-def _reason(
-    norm: nn.Module,
-    aliases: Sequence[str],
-    trained: Collection[str] | None,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    norms: str,
-) -> str | None:
-    if _matches(aliases, exclude):
-        return "excluded by name"
-    if not _matches(aliases, include):
-        return "not included by name"
-    reason = why_not(norm)
-    if reason is not None:
-        return reason
-    if norms != "any" and not isinstance(norm, NORMS[norms]):
-        return f"only {norms} norms are converted unless norms says otherwise"
-    if trained is not None and not set(aliases) & set(trained):
-        return "not named as loaded from the checkpoint"
-    if _is_constant(norm) and (trained is None or norm.get_parameter("weight").numel() > 1):
-        return "its affine is constant over channels: not trained"
-    return None
-
-
-def _is_constant(norm: nn.Module) -> bool:
-    affine = torch.stack((norm.get_parameter("weight"), norm.get_parameter("bias"))).detach()
-    return bool((affine == affine[:, :1]).all())
-
-
 def _replace(model: nn.Module, replacements: Mapping[int, nn.Module]) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if id(child) in replacements:
                 parent._modules[name] = replacements[id(child)]
-
-
-def _refuse_unsuitable(model: nn.Module) -> None:
-    if isinstance(model, (*_NORMS, ACNorm)):
-        raise ConversionError(
-            f"the model is a single {type(model).__name__}, which cannot be replaced in place; "
-            "wrap it with acnorm.ACNorm(layer)."
-        )
-    if acnorm_layers(model):
-        raise ConversionError(_CONVERTED_ALREADY)
 
 
 def _refuse_broken(norms: Mapping[str, nn.Module]) -> None:
@@ -380,19 +199,6 @@ def _nothing_to_convert(model: nn.Module, found: Census) -> str:
         "AC-Norm needs BatchNorm layers whose affine came from training: load the checkpoint before convert, and let "
         "include, exclude and trained leave some."
     )
-
-
-def _patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:
-    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
-
-
-def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
 
 
 def _remember(model: nn.Module, found: Census) -> None:

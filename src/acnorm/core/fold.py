@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from acnorm.core.convert import ConversionError, Model, _forget, _layers_to, _replace
+from acnorm.core.census import ConversionError
+from acnorm.core.convert import Model, _forget, _layers_to, _replace
 from acnorm.core.layer import ACNorm
 
 logger = logging.getLogger("acnorm")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
@@ -14,20 +13,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from acnorm.core.correlation import (
     EPS,
     TEMPERATURE,
     affine_ratio,
     channel_correlation,
-    exact,
-    merge,
     merged_apart,
     recalibrate,
 )
+from acnorm.core.memory import Remembering, _Memory
+from acnorm.core.merge import merge
 from acnorm.core.partners import ALLOWED, PAPER, PERMUTED, from_number, is_known, to_number
-from acnorm.core.windowed import has_values
+from acnorm.core.values import exact
 
 Init = Literal["paper", "identity"]
 NORMS: dict[str, type[nn.Module]] = {"batch": _BatchNorm, "instance": _InstanceNorm, "group": nn.GroupNorm}
@@ -37,34 +35,16 @@ _OFFSET_BUFFERS = ("weight_offset", "bias_offset")
 
 
 # A forward puts the merged affine in the place of the layer's own for its length: one thread at a time.
-_SWAPPING = threading.RLock()
+SWAPPING = threading.RLock()
 _HIDDEN_WEIGHT = (
     "the weight of the wrapped layer is hidden by another tensor. FullyShardedDataParallel (FSDP 1) does so: use DDP "
-    "or FSDP 2 (torch.distributed.fsdp.fully_shard). torch.nn.utils.prune does so: prune after acnorm.fold(model)."
+    "or FSDP 2 (torch.distributed.fsdp.fully_shard). torch.nn.utils.prune and parametrize do so: use them after "
+    "acnorm.fold(model)."
 )
 _TRACED = "torch.fx cannot trace AC-Norm, whose affine depends on values; call acnorm.fold(model) first."
 
 
-@dataclass
-class _Memory:
-    """What ``merged_apart`` gave for a layer last, from which values, and the affine where no gradient is asked."""
-
-    options: tuple[object, ...]
-    made_from: tuple[Tensor, ...]
-    parts: tuple[Tensor, ...]
-    affine: tuple[Tensor, Tensor] | None = None
-
-
-@dataclass
-class _Shared:
-    """The merged affine with a gradient that several layers share, for the next use of the layer."""
-
-    memory: _Memory
-    own: tuple[Tensor, Tensor]
-    affine: tuple[Tensor, Tensor]
-
-
-class ACNorm(nn.Module):
+class ACNorm(Remembering):
     """Run a norm layer with an affine in which each channel borrows from the source channels that resemble it.
 
     The wrapped layer stays as it is, as the child ``norm``: its kind, fused activation, running statistics
@@ -127,8 +107,8 @@ class ACNorm(nn.Module):
         self.affine_eps = float(eps)
         self.partners = partners
         self.enabled = True
-        self._memory: _Memory | None = None
-        self._shared: _Shared | None = None
+        self._memory = None
+        self._shared = None
         self.register_buffer("source_weight", weight.detach().clone())
         self.register_buffer("source_bias", bias.detach().clone())
         if partners == PERMUTED:
@@ -182,11 +162,11 @@ class ACNorm(nn.Module):
             return cast(Tensor, self.norm(input))
         if torch.compiler.is_compiling():
             return self._normalise(input)
-        with _SWAPPING:
+        with SWAPPING:
             return self._normalise(input)
 
     def _normalise(self, input: Tensor) -> Tensor:
-        if "weight" in self.norm.__dict__:
+        if "weight" in self.norm.__dict__ or not self._affine().keys() >= {"weight", "bias"}:
             raise RuntimeError(_HIDDEN_WEIGHT)
         if isinstance(input, torch.fx.Proxy):
             raise TypeError(_TRACED)
@@ -215,123 +195,12 @@ class ACNorm(nn.Module):
             memory.affine = self._merge(memory.parts)
         return self._finish(memory.affine)
 
-    def remembers(self) -> bool:
-        """Whether what C is made of holds the same values as when it was computed last, whatever changed them.
-
-        To be asked only where the values can be looked at, see ``can_compare``.
-
-        Examples:
-            >>> layer = ACNorm(nn.BatchNorm2d(8))
-            >>> _ = layer.merged_affine()
-            >>> layer.remembers()
-            True
-            >>> layer.weight.data[0] = 5
-            >>> layer.remembers()
-            False
-        """
-        memory = self._memory
-        if memory is None or memory.options != self._options():
-            return False
-        return all(map(torch.equal, memory.made_from, self.affines()))
-
-    def remember(self, made_from: Sequence[Tensor], parts: tuple[Tensor, ...]) -> None:
-        """Keep what ``merged_apart`` gave for γ_t, β_t, γ_s and β_s, of which ``made_from`` are copies.
-
-        Examples:
-            >>> layer = ACNorm(nn.BatchNorm2d(8))
-            >>> affine = torch.stack((layer.weight.detach(), layer.bias.detach()))
-            >>> layer.remember([*affine, *affine], merged_apart(affine, affine))
-            >>> layer.remembers()
-            True
-        """
-        # past nn.Module's own __setattr__, as the look-ups below
-        self.__dict__["_memory"] = _Memory(self._options(), tuple(made_from), parts)
-
-    def parts(self) -> tuple[Tensor, ...]:
-        """Return what the layer remembers, as ``merged_apart`` gave it.
-
-        Examples:
-            >>> layer = ACNorm(nn.BatchNorm2d(8))
-            >>> _ = layer.merged_affine()
-            >>> len(layer.parts())
-            2
-        """
-        return cast(_Memory, self._memory).parts
-
-    def can_share(self) -> bool:
-        """Whether its affine learns and nothing hangs on its gradients, so that one step may serve several layers.
-
-        Examples:
-            >>> ACNorm(nn.BatchNorm2d(8)).can_share(), ACNorm(nn.BatchNorm2d(8).requires_grad_(False)).can_share()
-            (True, False)
-        """
-        own = self._affine()
-        return not any(
-            not value.requires_grad or value._backward_hooks or value._post_accumulate_grad_hooks
-            for value in (own["weight"], own["bias"])
-        )
-
-    def share(self, affine: tuple[Tensor, Tensor] | None) -> None:
-        """Take the merged affine, with its gradient, for the next use of the layer with the values that it remembers.
-
-        Examples:
-            >>> layer = ACNorm(nn.BatchNorm2d(8))
-            >>> weight, bias = layer.merged_affine()
-            >>> layer.share((weight, bias))
-            >>> layer.merged_affine()[0].equal(weight)
-            True
-        """
-        own, memory = self._affine(), cast(_Memory, self._memory)
-        shared = None if affine is None else _Shared(memory, (own["weight"], own["bias"]), affine)
-        self.__dict__["_shared"] = shared
-
-    def _taken(self, memory: _Memory) -> tuple[Tensor, Tensor] | None:
-        """What was shared with the layer, once, where it is still of the same values and the same parameters."""
-        shared, own = self._shared, self._affine()
-        if shared is None:
-            return None
-        self.__dict__["_shared"] = None
-        same = shared.memory is memory and shared.own[0] is own["weight"] and shared.own[1] is own["bias"]
-        return shared.affine if same and self.can_share() else None
-
-    def affines(self) -> tuple[Tensor, ...]:
-        """Return what C is made of: γ_t, β_t, γ_s and β_s.
-
-        Examples:
-            >>> len(ACNorm(nn.BatchNorm2d(8)).affines())
-            4
-        """
-        target, source = self._affine(), cast(dict[str, Tensor], self._buffers)
-        return target["weight"], target["bias"], source["source_weight"], source["source_bias"]
-
-    def can_compare(self) -> bool:
-        """Whether the layer remembers at all: its values can be looked at without waiting for them.
-
-        Examples:
-            >>> ACNorm(nn.BatchNorm2d(8)).can_compare()
-            True
-        """
-        # what is made inside a dispatch mode (that of fake tensors, say) may not outlast it
-        weight, bias = self._affine().get("weight"), self._affine().get("bias")
-        if not (type(weight) is type(bias) is nn.Parameter and has_values(weight) and bias.is_cpu):
-            return False
-        return _get_current_dispatch_mode() is None
-
-    def _affine(self) -> dict[str, Tensor]:
-        # past nn.Module's look-up of attributes: this is asked for several times a forward
-        return cast(dict[str, Tensor], cast(nn.Module, self._modules["norm"])._parameters)
-
-    def _options(self) -> tuple[object, ...]:
-        # what was made in inference mode cannot take part in training
-        own = self.temperature, self.affine_eps, self.partners
-        return *own, self._affine()["weight"].dtype, torch.is_inference_mode_enabled()
-
     def _rule(self) -> dict[str, Any]:
         order = self._buffers.get("partner_order")
         return {"temperature": self.temperature, "partners": self.partners, "order": order}
 
     def _parts_now(self) -> tuple[Tensor, ...]:
-        weight, bias, source_weight, source_bias = self.affines()
+        weight, bias, source_weight, source_bias, *_ = self.affines()
         affine, source = torch.stack((weight.detach(), bias.detach())), torch.stack((source_weight, source_bias))
         return merged_apart(affine, source, eps=self.affine_eps, **self._rule())
 
@@ -344,9 +213,6 @@ class ACNorm(nn.Module):
             weight, bias = weight - self.weight_offset, bias - self.bias_offset
         dtype = self._affine()["weight"].dtype
         return (weight, bias) if weight.dtype == dtype else (weight.to(dtype), bias.to(dtype))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_memory": None, "_shared": None}
 
     def extra_repr(self) -> str:
         """Show the options."""

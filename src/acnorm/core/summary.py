@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from acnorm.core.convert import acnorm_layers
+from acnorm.core.census import acnorm_layers
 from acnorm.core.layer import ACNorm
 
 

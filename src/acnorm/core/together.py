@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acnorm.core.correlation import Source, merge_together, merged_apart, prepare_source
-from acnorm.core.layer import ACNorm
+from acnorm.core.correlation import Source, merged_apart, prepare_source
+from acnorm.core.layer import SWAPPING, ACNorm
+from acnorm.core.merge import merge_together
 from acnorm.core.partners import PAPER
 
 
@@ -61,9 +62,14 @@ class _Together:
         return _Together, ()  # copies and files hold nothing that was computed
 
     def __call__(self, model: nn.Module, _: Any) -> None:
-        # without gradient little changes between forwards, and to look twice at every layer costs more than it saves
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        # without gradient little changes between forwards, and to look twice at every layer costs more than it saves;
+        # what is made in inference mode cannot take part in training
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
             return
+        with SWAPPING:
+            self._work(model)
+
+    def _work(self, model: nn.Module) -> None:
         alone = torch.distributed.is_available() and torch.distributed.is_initialized()
         alike = defaultdict(list)
         for layer in model.modules():

@@ -22,8 +22,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import Parameter
 from torch.nn.functional import pad
+
+from acnorm.core.values import has_values
 
 
 def kept_interval(
@@ -170,25 +171,6 @@ def _spacing(ordered: Tensor) -> Tensor:
             position -= position[..., -1:] / 2
             return torch.exp(torch.stack((position, -position.flip(-1)), dim=-2))
     return torch.exp(torch.stack((-gaps, -gaps.flip(-1)), dim=-2))
-
-
-def has_values(tensor: Tensor) -> bool:
-    """Whether the values can be looked at without waiting for them.
-
-    Not those on a GPU, nor those of a tensor that stands for others while a compiler or a transform traces it.
-
-    Examples:
-        >>> has_values(torch.ones(2)), has_values(torch.ones(2, device="meta"))
-        (True, False)
-    """
-    # in this order: a compiler may not see the calls that follow
-    return not (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._is_tracing()
-        or type(tensor) not in (Tensor, Parameter)
-        or not tensor.is_cpu
-    )
 
 
 def _decayed_sums(values: Tensor, spacing: Tensor) -> Tensor:

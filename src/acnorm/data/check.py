@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from acnorm.data.case import Case, Collection, duplicate_ids, named, patients_across_splits
 from acnorm.data.decoders.pillow import is_cmyk
-from acnorm.data.fitting import Outline, odd_ones
+from acnorm.data.fitting import Outline, odd_ones, outline_of, same
 from acnorm.data.formats import read_cases
 from acnorm.data.images import read_image
 from acnorm.data.problems import DataError, Problem
@@ -79,14 +78,14 @@ class CheckReport:
 class _Seen:
     """What is kept of an image once it has been read."""
 
-    case: Case
-    digest: bytes
+    outline: Outline
     size: str
-    channels: int
-    constant: bool
-    axes: int = 2
     spacing: str = ""
     labels: tuple[int, ...] = ()
+
+    @property
+    def case(self) -> Case:
+        return self.outline.case
 
 
 def check(data: Path | str, format: str | None = None, *, progress: Progress = iter) -> CheckReport:
@@ -125,42 +124,36 @@ def check(data: Path | str, format: str | None = None, *, progress: Progress = i
             found += error.problems
     counts = _counts(collection, seen)
     found += _ids(collection, found) + _patients(collection) + _empty_classes(collection, counts)
-    found += _duplicates(seen, collection) + _constants(seen) + _volumes(seen, collection) + _inks(seen)
+    found += [_duplicate(cases, collection) for cases in same(image.outline for image in seen)]
+    found += _constants(seen) + _volumes(seen, collection) + _inks(seen)
     found += collection.notes
     return _report(collection, seen, found)
 
 
 def _see(case: Case) -> _Seen:
     image = read_image(case)
-    channels, *space = image.shape
-    size = "×".join(map(str, space))
-    return _Seen(case, _digest(image), size, channels, bool(image.min() == image.max()), axes=len(space))
+    return _Seen(outline_of(case, image), _size(image))
 
 
 def _see_labelled(case: Case, classes: int) -> _Seen:
     read = read_labelled(case, classes)
     image, spacing = read.image.values, read.image.spacing
-    channels, *space = image.shape
     return _Seen(
-        case,
-        _digest(image),
-        "×".join(map(str, space)),
-        channels,
-        bool(image.min() == image.max()),
-        axes=len(space),
+        outline_of(case, image),
+        _size(image),
         spacing="" if spacing is None else "×".join(f"{length:g}" for length in spacing),
         labels=tuple(int(label) for label in np.unique(read.mask)),
     )
 
 
-def _digest(image: NDArray[np.float32]) -> bytes:
-    return hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest()
+def _size(image: NDArray[np.float32]) -> str:
+    return "×".join(map(str, image.shape[1:]))
 
 
 def _report(collection: Collection, seen: list[_Seen], problems: list[Problem]) -> CheckReport:
     patients = len({case.patient for case in collection.cases}) if collection.patients_known else None
     sizes = dict(Counter(image.size for image in seen).most_common())
-    channels = dict(Counter(str(image.channels) for image in seen).most_common())
+    channels = dict(Counter(str(image.outline.channels) for image in seen).most_common())
     notes = []
     if len(sizes) > 1:
         notes.append(f"images differ in size: {_most_common(sizes)}")
@@ -239,14 +232,6 @@ def _empty_classes(collection: Collection, counts: dict[str, dict[str, int]]) ->
     return problems
 
 
-def _duplicates(seen: list[_Seen], collection: Collection) -> list[Problem]:
-    groups: dict[bytes, list[Case]] = {}
-    for image in seen:
-        if not image.constant:  # blank images are all alike, and told of as such
-            groups.setdefault(image.digest, []).append(image.case)
-    return [_duplicate(cases, collection) for cases in groups.values() if len(cases) > 1]
-
-
 def _duplicate(cases: list[Case], collection: Collection) -> Problem:
     first, *others = cases
     shown = ", ".join(case.where() for case in others[:3]) + (", ..." if len(others) > 3 else "")
@@ -275,11 +260,11 @@ def _volumes(seen: list[_Seen], collection: Collection) -> list[Problem]:
             if image.labels == (0,)
         ]
     told = labelled == seen  # colour among greys is brought to as many channels where whole images have classes
-    problems += odd_ones([Outline(image.case, image.axes, image.channels if told else 1) for image in seen]).values()
+    problems += odd_ones([image.outline if told else replace(image.outline, channels=1) for image in seen]).values()
     problems += [
         Problem(image.case.where(), "the volume has one slice", "look whether that is right", fatal=False)
         for image in seen
-        if image.axes == 3 and "1" in image.size.split("×")
+        if image.outline.axes == 3 and "1" in image.size.split("×")
     ]
     return problems
 
@@ -297,5 +282,5 @@ def _constants(seen: list[_Seen]) -> list[Problem]:
     return [
         Problem(image.case.where(), "every pixel has the same value", "look at it, export it again", fatal=False)
         for image in seen
-        if image.constant
+        if image.outline.content is None
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from acnorm.data.augment import Augmentation, nothing
-from acnorm.data.case import Case, Collection, named
+from acnorm.data.case import Collection
 from acnorm.data.dataset import CaseDataset
-from acnorm.data.fitting import of_equal_axes
-from acnorm.data.formats import read_cases
+from acnorm.data.fitting import Outline, only_fitting, outline_of, told_shared
 from acnorm.data.images import is_volume, read_image
 from acnorm.data.preprocessing import Preprocessing, changes_of, statistics
-from acnorm.data.skipping import read_sound, without_broken
+from acnorm.data.skipping import read_sound
 from acnorm.data.splits import Splits, split_cases
 from acnorm.errors import UserError
 
@@ -89,12 +86,10 @@ def load_data(
     if isinstance(data, Collection):
         collection, data = data, data.source
     else:
-        collection = read_sound(data, format) if skip_bad else read_cases(data, format)
+        collection = read_sound(data, format, skip_bad=skip_bad)
     if collection.task == "segmentation":
         raise UserError(f"{data}: holds label maps; give images with classes.")
-    if skip_bad:
-        collection = without_broken(collection, read_image)
-    collection = of_equal_axes(collection, skip_bad=skip_bad)
+    collection = only_fitting(collection, skip_bad=skip_bad)
     splits = split_cases(collection, seed=seed, file=splits_file)
     scan = _scan(splits)
     of_volumes = _of_volumes(scan, splits, data, window, slices)
@@ -130,19 +125,19 @@ def load_data(
 
 @dataclass(frozen=True)
 class _Scan:
-    """What one pass over all images tells: their shapes, and the cases of each content."""
+    """What one pass over all images tells: their shapes, and what each is."""
 
     shapes: tuple[tuple[int, ...], ...]
-    same: tuple[tuple[Case, ...], ...]
+    outlines: tuple[Outline, ...]
 
 
 def _scan(splits: Splits) -> _Scan:
-    shapes, cases = [], defaultdict(list)
+    shapes, outlines = [], []
     for case in (*splits.train, *splits.val, *splits.test):
         image = read_image(case)
         shapes.append(image.shape)
-        cases[hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()].append(case)
-    return _Scan(tuple(shapes), tuple(tuple(group) for group in cases.values() if len(group) > 1))
+        outlines.append(outline_of(case, image))
+    return _Scan(tuple(shapes), tuple(outlines))
 
 
 def _shape(scan: _Scan, data: Path | str, image_size: int | None) -> tuple[int, int]:
@@ -186,11 +181,7 @@ def _statistics(usual: Statistics | None, train: CaseDataset) -> Statistics:
 
 def _warnings(collection: Collection, splits: Splits, scan: _Scan) -> list[str]:
     warnings = [problem.line() for problem in collection.notes]
-    for group in scan.same:
-        places = sorted({str(case.split) for case in group})
-        if len(places) > 1:
-            names = ", ".join(f"{case.id} ({case.split}, {named(case.shown, collection.classes)})" for case in group)
-            warnings.append(f"the same image lies in {' and '.join(places)}: {names}; see acnorm check")
+    warnings += told_shared(scan.outlines, collection)
     for name, cases in splits.by_name().items():
         present = {label for case in cases for label in case.shown}
         absent = [label for at, label in enumerate(collection.classes) if at not in present]

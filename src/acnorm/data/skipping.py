@@ -12,8 +12,8 @@ from acnorm.data.formats import read_cases
 from acnorm.data.problems import DataError, Problem, fault
 
 
-def read_sound(data: Path | str, format: str | None) -> Collection:
-    """Read a data set; what its format refuses is left out and noted, where other cases are sound.
+def read_sound(data: Path | str, format: str | None, *, skip_bad: bool = True) -> Collection:
+    """Read a data set; what its format refuses is left out and noted, where cases may be left out and others are sound.
 
     Raises `DataError` where none is.
 
@@ -26,7 +26,7 @@ def read_sound(data: Path | str, format: str | None) -> Collection:
     try:
         return read_cases(data, format)
     except DataError as error:
-        if error.sound is None or not error.sound.cases:
+        if not skip_bad or error.sound is None or not error.sound.cases:
             raise
         return replace(error.sound, notes=(*error.sound.notes, *map(_left_out, error.problems)))
 

@@ -55,11 +55,15 @@ def _content(file: Path) -> dict[str, Any]:
 def _refuse_other_cases(file: Path, *, strange: list[str], absent: list[str]) -> None:
     parts = []
     if strange:
-        parts.append(f"names {len(strange)} cases that the data lacks ({_first(strange)})")
+        parts.append(f"names {_cases(strange)} that the data lacks ({_first(strange)})")
     if absent:
-        parts.append(f"lacks {len(absent)} cases of the data ({_first(absent)})")
+        parts.append(f"lacks {_cases(absent)} of the data ({_first(absent)})")
     if parts:
         raise fault(file, " and ".join(parts), f"{_ANEW}, or give the file that belongs to this data")
+
+
+def _cases(names: Sequence[str]) -> str:
+    return f"{len(names)} case{'s' if len(names) > 1 else ''}"
 
 
 def _first(names: Iterable[str]) -> str:

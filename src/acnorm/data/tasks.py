@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from acnorm.errors import UserError
 
 Kind = Literal["classification", "segmentation"]
+_OF_DATA = ("patch_size", "slices", "spacing")
+_HOLDS = {"classification": "classes", "multilabel": "several classes a case", "segmentation": "label maps"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Task:
     settings: Mapping[str, Any]
     headline: tuple[str, ...]
     modality: str | None = None
+
+    @property
+    def of_data(self) -> dict[str, Any]:
+        """Those of the settings that say how volumes come to the network, for ``rank`` and ``pretrain`` as well."""
+        return {name: value for name, value in self.settings.items() if name in _OF_DATA}
 
 
 _SLICES = {"slices": True, "epochs": 20, "batch_size": 16, "patches_per_case": 16, "spacing": "median"}
@@ -107,3 +115,29 @@ def find_task(name: str) -> Task:
     near = near or difflib.get_close_matches(name, TASKS, n=1, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(TASKS)}."
     raise UserError(f"--task {name!r} is not known; {hint}")
+
+
+def check_kind(name: str, held: str, data: Path | str) -> None:
+    """Refuse data of another kind than the task.
+
+    Args:
+        name: of the task.
+        held: what the data hold, as ``Collection.task`` says.
+        data: as the user named them.
+
+    Raises:
+        UserError: an unknown task, or data of another kind.
+
+    Examples:
+        >>> check_kind("dr-grading", "segmentation", "DRIVE")
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: --task dr-grading: needs classes; DRIVE holds label maps. Give other data, or --task segmentation.
+    """  # noqa: E501
+    wanted = find_task(name).kind
+    several = held == "multilabel"
+    if wanted != held and not (several and name == "classification"):
+        raise UserError(
+            f"--task {name}: needs {_HOLDS[wanted]}; {data} holds {_HOLDS[held]}. "
+            f"Give other data, or --task {'classification' if several else held}."
+        )

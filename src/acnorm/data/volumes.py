@@ -40,11 +40,12 @@ class Volume:
 
 @dataclass(frozen=True)
 class LabelledVolume:
-    """A case as read: image, label map, and where labels count (None: everywhere)."""
+    """A case as read: image, label map, where labels count (None: everywhere), and a second observer's label map."""
 
     image: Volume
     mask: Int[NDArray[np.uint8], "*space"]
     within: NDArray[np.bool_] | None
+    other: Int[NDArray[np.uint8], "*space"] | None = None
 
 
 def read_volume(path: Path) -> Volume:
@@ -66,6 +67,8 @@ def read_volume(path: Path) -> Volume:
     if reader is None:
         return Volume(read_file(path), None, None)
     values, affine = reader(path)
+    if not values.size:
+        raise fault(path, f"holds no voxel ({' × '.join(map(str, values.shape))})", "copy or export it again")
     if not np.isfinite(values).all():
         count = int((~np.isfinite(values)).sum())
         raise fault(path, f"{count} voxels are NaN or infinite", "export it again, or set them to the background")
@@ -87,7 +90,7 @@ def read_case_volume(case: Case) -> Volume:
 
 
 def read_labelled(case: Case, classes: int) -> LabelledVolume:
-    """Read image, label map and field of view of a segmentation case.
+    """Read image, label maps and field of view of a segmentation case.
 
     Label maps of 0 and 255 count as 0 and 1 where there are two classes.
 
@@ -100,21 +103,9 @@ def read_labelled(case: Case, classes: int) -> LabelledVolume:
     if case.mask is None:
         raise fault(case.where(), "has no label map", "add one, or leave the case out")
     image = read_case_volume(case)
-    mask = _labels(case.mask, case.image, image)
-    for wrong, right in case.label_slips:
-        mask = np.where(mask == wrong, right, mask)
-    if case.label_values:
-        mask = _numbered(mask, case.label_values, case.mask)
-    elif classes == 2 and set(np.unique(mask)) <= {0, 255}:
-        mask = mask // 255
-    if mask.max(initial=0) >= classes:
-        raise fault(
-            case.mask,
-            f"holds the label {int(mask.max())}, the classes are 0 to {classes - 1}",
-            "correct it, or name the class",
-        )
     within = None if case.within is None else _labels(case.within, case.image, image) > 0
-    return LabelledVolume(image, mask.astype(np.uint8), within)
+    other = None if case.other is None else _classes(case.other, case, image, classes)
+    return LabelledVolume(image, _classes(case.mask, case, image, classes), within, other)
 
 
 def read_labels(path: Path) -> Int[NDArray[np.int64], "*space"]:
@@ -184,6 +175,21 @@ def _labels(path: Path, image_path: Path, image: Volume) -> NDArray[np.int64]:
     labels, affine = _read_labels(path)
     _same_grid(path, labels.shape, affine, image_path, image)
     return labels
+
+
+def _classes(path: Path, case: Case, image: Volume, classes: int) -> NDArray[np.uint8]:
+    """A label map of the case with classes counted from 0."""
+    mask = _labels(path, case.image, image)
+    for wrong, right in case.label_slips:
+        mask = np.where(mask == wrong, right, mask)
+    if case.label_values:
+        mask = _numbered(mask, case.label_values, path)
+    elif classes == 2 and set(np.unique(mask)) <= {0, 255}:
+        mask = mask // 255
+    if mask.max(initial=0) >= classes:
+        told = f"holds the label {int(mask.max())}, the classes are 0 to {classes - 1}"
+        raise fault(path, told, "correct it, or name the class")
+    return mask.astype(np.uint8)
 
 
 def _numbered(mask: NDArray[np.int64], values: tuple[int, ...], path: Path) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from acnorm.data.case import Case
 from acnorm.data.dataset import CaseDataset
-from acnorm.data.segmentation import IntensityPreprocessing
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.errors import UserError
 from acnorm.models.sources import Network, build_network, build_unet
 from acnorm.training.config import FinetuneConfig

@@ -106,8 +106,11 @@ def _candidates() -> Iterator[Candidate]:
         for dimensions in source.dimensions:
             build: Callable[[int], tuple[nn.Module, str]] = partial(_build, name, dimensions)
             yield name, dimensions, build
+            if source.segmenter is not None:  # its checkpoints may hold the way up as well
+                yield name, dimensions, partial(_build, name, dimensions, whole=True)
 
 
-def _build(name: str, dimensions: int, channels: int) -> tuple[nn.Module, str]:
-    network = build_network(name, classes=2, channels=channels, dimensions=dimensions)
+def _build(name: str, dimensions: int, channels: int, *, whole: bool = False) -> tuple[nn.Module, str]:
+    build = build_unet if whole else build_network
+    network = build(name, classes=2, channels=channels, dimensions=dimensions)
     return network.module, network.head

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from acnorm.core.convert import acnorm_layers
+from acnorm.core.census import acnorm_layers
 from acnorm.core.layer import ACNorm
 
 

@@ -178,7 +178,7 @@ def label_map_task(
         measures: the chosen ones.
         probe: steps, epochs and layers.
         seed: as for ``rank``.
-        settings: those of ``rank`` that are for label maps, by name.
+        settings: those of ``rank`` that are for label maps, by name, as ``with_task`` gives them.
         common: the other fields of ``Task``.
 
     Raises:
@@ -194,10 +194,12 @@ def label_map_task(
         format=own["format"],
         splits_file=own["splits"],
         patch_size=own["patch_size"],
-        slices=own["slices"],
+        slices=bool(own["slices"]),
         spacing=own["spacing"],
         window=own["window"],
         seed=seed,
+        skip_bad=own["skip_bad"],
+        modality=own["modality"],
     )
     batch_size = BATCH_SIZE[len(loaded.preprocessing.patch)]
     return LabelMapTask(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from acnorm.core.convert import ConversionError, acnorm_layers, convert
+from acnorm.core.census import ConversionError, acnorm_layers
+from acnorm.core.convert import convert
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.patches import PatchDataset
 from acnorm.errors import UserError

@@ -11,8 +11,9 @@ import numpy as np
 
 from acnorm.checkpoints.load import MINIMUM_SHARE
 from acnorm.checkpoints.stem import DEPTH_RULES, STEM_RULES
-from acnorm.data.formats import read_cases
 from acnorm.data.loading import load_data
+from acnorm.data.skipping import read_sound
+from acnorm.data.tasks import check_kind, find_task
 from acnorm.errors import UserError
 from acnorm.models.sources import find_source
 from acnorm.ranking.advice import advice
@@ -23,7 +24,7 @@ from acnorm.ranking.resampling import differs
 from acnorm.ranking.result import Candidate as Candidate
 from acnorm.ranking.result import Ranking as Ranking
 from acnorm.ranking.scoring import Found, Task
-from acnorm.ranking.settings import window_of
+from acnorm.ranking.settings import refuse_other_kind, window_of, with_task
 
 # Those with the most evidence for them, in the order in which they decide.
 DEFAULT = ("knn", "linear-probe", "logme", "leep", "nce", "shrunk-h-score", "ac-corr", "affine-drift")
@@ -37,11 +38,12 @@ def rank(
     model: Sequence[str] | str,
     weights: Sequence[Path | str] | Path | str,
     measures: Sequence[str] | str | None = None,
+    task: str | None = None,
     format: str | None = None,
     splits: Path | str | None = None,
     image_size: int | None = None,
     patch_size: int | None = None,
-    slices: bool = False,
+    slices: bool | None = None,
     spacing: Sequence[float] | str | None = None,
     window: Sequence[float] | str | None = None,
     stage: Sequence[int] | int | str | None = None,
@@ -55,6 +57,7 @@ def rank(
     stem_rule: str = "sum",
     depth_rule: str = "spread",
     cache: Path | str | None = None,
+    skip_bad: bool = False,
 ) -> Ranking:
     """Score candidates on the training cases by transferability measures; the validation and test cases are not used.
 
@@ -70,11 +73,13 @@ def rank(
         model: the network that all candidates are for, or one for each.
         weights: candidate checkpoints, each a different file; or one.
         measures: names of ``MEASURES`` (and of ``LABEL_MAP_MEASURES``), or "all"; the first decides.
+        task: a named task, as for ``finetune``: what its volumes are, and its patch size, slices and spacing where none
+            are given.
         format: of the data.
         splits: file with the split of each case.
         image_size: in pixels; for images with classes.
         patch_size: of label maps, sides of the patches in voxels; 128 in 2D and 64 in 3D where not given.
-        slices: of label maps, take volumes slice by slice with a 2D network.
+        slices: of label maps, whether volumes are taken slice by slice with a 2D network.
         spacing: of label maps, millimetres to which volumes are resampled, one or one an axis, or "median".
         window: of volumes, lowest and highest intensity.
         stage: of label maps, the encoder's stages whose features are taken, from 1, the finest; where not given the
@@ -90,6 +95,8 @@ def rank(
         stem_rule: how the first convolution of a file takes another number of channels, as for ``finetune``.
         depth_rule: how 2D kernels of a file become 3D, as for ``finetune``.
         cache: folder in which features are kept, by the content of all that they depend on.
+        skip_bad: leave out cases that are broken or do not fit the others, and tell them with the ranking, in the place
+            of refusing the data.
 
     Raises:
         UserError: data, model, measure or a checkpoint that cannot be used.
@@ -105,11 +112,14 @@ def rank(
     _check(names, models, {"steps": probe_steps, "epochs": probe_epochs, "seeds": probe_seeds})
     models = models * len(names) if len(models) == 1 else models
     statistics = find_source(models[0]).statistics  # a wrong name is told before all images are read
-    collection = read_cases(data, format)
+    named = None if task is None else find_task(task)
+    collection = read_sound(data, format, skip_bad=skip_bad)
+    if task is not None:
+        check_kind(task, collection.task, data)
     label_maps = collection.task == "segmentation"
     chosen = chosen_measures(measures, label_maps=label_maps)
     for_label_maps = {"patch_size": patch_size, "slices": slices, "spacing": spacing, "stage": stage, "voxels": voxels}
-    _check_kind(data, image_size, for_label_maps, label_maps=label_maps)
+    refuse_other_kind(data, image_size, for_label_maps, label_maps=label_maps)
     splits_file = None if splits is None else Path(splits)
     probe = {"steps": probe_steps, "epochs": probe_epochs, "layers": layers}
     common: dict[str, Any] = {
@@ -122,8 +132,9 @@ def rank(
     if label_maps:
         from acnorm.ranking.label_maps import label_map_task  # MONAI takes seconds to import
 
-        settings = {**for_label_maps, "format": format, "splits": splits_file, "window": window}
-        task: Task = label_map_task(data, chosen, probe, **common, settings=settings)
+        own = {"format": format, "splits": splits_file, "window": window, "skip_bad": skip_bad}
+        settings = with_task(for_label_maps, named) | own
+        prepared: Task = label_map_task(data, chosen, probe, **common, settings=settings)
     else:
         loaded = load_data(
             collection,
@@ -132,13 +143,15 @@ def rank(
             window=window_of(window),
             usual_statistics=statistics,
             seed=seed,
+            skip_bad=skip_bad,
         )
-        task = Task(loaded, chosen, probe=probe, **common)
+        prepared = Task(loaded, chosen, probe=probe, **common)
     for name, each in zip(names, models, strict=True):  # all of them before the first pass: a bad file is told at once
-        task.network(each, name, seed)
-    found = [task.found(each, name) for name, each in zip(names, models, strict=True)]
-    baselines = {each: task.found(each, None) for each in dict.fromkeys(models)}
-    return _ranking(task, found, baselines, _protocol(probe_steps, probe_epochs, probe_seeds, layers, task.batches))
+        prepared.network(each, name, seed)
+    found = [prepared.found(each, name) for name, each in zip(names, models, strict=True)]
+    baselines = {each: prepared.found(each, None) for each in dict.fromkeys(models)}
+    protocol = _protocol(probe_steps, probe_epochs, probe_seeds, layers, prepared.batches)
+    return _ranking(prepared, found, baselines, protocol)
 
 
 def chosen_measures(names: Sequence[str] | str | None, *, label_maps: bool = False) -> tuple[Measure, ...]:
@@ -218,6 +231,7 @@ def _ranking(task: Task, found: list[Found], baselines: Mapping[str, Found], pro
         patients=len(set(task.groups)) if known else None,
         advice=advice(candidates, tied, by, reasons.get(by)),
         sample=task.sample if any(item.size for item in candidates) else "",
+        warnings=task.data.warnings,
     )
 
 
@@ -239,17 +253,6 @@ def _protocol(steps: int | None, epochs: int | None, seeds: int, layers: str | N
     length = "one optimiser step" if epochs is None and count == 1 else f"{count} {unit}{'s' * (count > 1)}"
     looked = "" if layers is None else f", layers {layers}"
     return f"{length} of SGD at 0.01 (head 0.1), batches of {batches}, {seeds} probe seeds{looked}"
-
-
-def _check_kind(
-    data: Path | str, image_size: int | None, for_label_maps: Mapping[str, Any], *, label_maps: bool
-) -> None:
-    """Refuse settings of the other kind of data, in the place of leaving them unused."""
-    if label_maps and image_size is not None:
-        raise UserError(f"--image-size is for images with classes; {data} holds label maps: give --patch-size.")
-    for name, value in for_label_maps.items():
-        if not label_maps and value not in (None, False):
-            raise UserError(f"--{name.replace('_', '-')} is for label maps; {data} holds classes: leave it out.")
 
 
 def _rules(stem: str, depth: str) -> dict[str, str]:

@@ -63,7 +63,8 @@ class Ranking:
     by: the measure that decides. baselines: each network with random weights, which takes no place. incomparable: by
     measure, why its scores have no places. agreement: Kendall's τ of pairs of measures over the candidates. cases,
     patients: that were measured; patients is None where they are unknown. advice: what to do, in plain words. sample:
-    of label maps, the voxels whose features were scored, in words.
+    of label maps, the voxels whose features were scored, in words. warnings: what a user should know of the data, such
+    as the cases that were left out, a line each.
     """
 
     candidates: tuple[Candidate, ...]
@@ -77,6 +78,7 @@ class Ranking:
     patients: int | None = None
     advice: str = ""
     sample: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from acnorm.data.tasks import Task
 from acnorm.errors import UserError
 
 
@@ -37,6 +39,40 @@ def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     window = window_of(settings["window"])
     found = {"stage": None if stages is None else tuple(int(value) for value in stages), "spacing": spacing}
     return {**settings, **found, "window": window}
+
+
+def with_task(given: Mapping[str, Any], task: Task | None) -> dict[str, Any]:
+    """Return settings of label maps, a named task's where none are given, and what its volumes are.
+
+    Examples:
+        >>> from acnorm.data.tasks import find_task
+        >>> with_task({"patch_size": 32, "spacing": None}, find_task("liver-tumor-segmentation"))
+        {'slices': True, 'spacing': 'median', 'patch_size': 32, 'modality': 'CT'}
+    """
+    begun = {} if task is None else task.of_data
+    chosen = {name: begun.get(name) if value is None else value for name, value in given.items()}
+    return {**begun, **chosen, "modality": None if task is None else task.modality}
+
+
+def refuse_other_kind(
+    data: Path | str, image_size: int | None, for_label_maps: Mapping[str, Any], *, label_maps: bool
+) -> None:
+    """Refuse settings of the other kind of data, in the place of leaving them unused.
+
+    Raises:
+        UserError: naming the setting.
+
+    Examples:
+        >>> refuse_other_kind("eyes.npz", None, {"patch_size": 32}, label_maps=False)
+        Traceback (most recent call last):
+            ...
+        acnorm.errors.UserError: --patch-size is for label maps; eyes.npz holds classes: leave it out.
+    """
+    if label_maps and image_size is not None:
+        raise UserError(f"--image-size is for images with classes; {data} holds label maps: give --patch-size.")
+    for name, value in for_label_maps.items():
+        if not label_maps and value not in (None, False):
+            raise UserError(f"--{name.replace('_', '-')} is for label maps; {data} holds classes: leave it out.")
 
 
 def window_of(given: Sequence[float] | str | None) -> tuple[float, ...] | None:

@@ -82,7 +82,7 @@ def notes(ranking: Ranking) -> list[str]:
     if taus:
         told = ", ".join(f"{name} {tau:.2f}" for name, tau in taus.items())
         notes.append(f"Agreement with {ranking.by} on the order of candidates (Kendall's τ): {told}")
-    return notes
+    return [*notes, *(f"Data: {warning}" for warning in ranking.warnings)]
 
 
 def _reasons(ranking: Ranking) -> list[str]:

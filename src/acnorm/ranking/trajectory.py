@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from acnorm.core.convert import acnorm_layers
+from acnorm.core.census import acnorm_layers
 from acnorm.data.batches import EpochBatches
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.patches import PatchDataset

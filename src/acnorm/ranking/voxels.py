@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from acnorm.data.intensities import resample
 from acnorm.data.patches import PatchDataset
-from acnorm.data.segmentation import resample
 
 VOXELS = 100  # of each class in each case
 MOST = 4000  # in all: measures compare voxels with each other

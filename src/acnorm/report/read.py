@@ -31,7 +31,7 @@ from acnorm.report.records import (
 from acnorm.report.thumbnail import thumbnail
 
 Record = TypeVar("Record")
-GROUPS = ("loaded", "adapted", "missing", "unexpected")
+GROUPS = ("loaded", "adapted", "missing", "unexpected", "head")
 CURVES = (
     "epoch",
     "learning_rate",
@@ -137,7 +137,7 @@ def _history(path: Path) -> pd.DataFrame | None:
     if table is None:
         return None
     try:
-        table["epoch"] = [int(epoch) for epoch in table["epoch"]]
+        table["epoch"] = [int(epoch) + 1 for epoch in table["epoch"]]
         for column in set(CURVES) & set(table.columns):
             table[column] = pd.to_numeric(table[column])
     except (TypeError, ValueError) as error:
@@ -206,26 +206,13 @@ def _class_name(value: object, classes: Sequence[str]) -> str:
 
 
 def _results(raw: Any) -> Results:
-    splits = {
-        name: SplitResult(
-            cases=int(split["cases"]),
-            patients=_whole(split.get("patients")),
-            metrics={key: _metric(metric) for key, metric in split["metrics"].items()},
-            absent={str(name): int(count) for name, count in split.get("absent", {}).items()},
-            undefined={str(name): int(count) for name, count in split.get("undefined", {}).items()},
-            observer={
-                key: _metric(metric)
-                for key, metric in (split.get("second_observer") or {"metrics": {}})["metrics"].items()
-            },
-        )
-        for name, split in raw["splits"].items()
-    }
+    splits = {name: _split(split) for name, split in raw["splits"].items()}
     parameters = raw.get("parameters") or {}
     return Results(
         classes=tuple(map(str, raw["classes"])),
         resampled=str(raw["resampled"]),
         monitor=str(raw.get("monitor", "")),
-        best_epoch=_whole(raw.get("best_epoch")),
+        best_epoch=None if raw.get("best_epoch") is None else int(raw["best_epoch"]) + 1,
         epochs=_whole(raw.get("epochs")),
         seconds=_real(raw.get("seconds")),
         splits=splits,
@@ -233,6 +220,18 @@ def _results(raw: Any) -> Results:
         total=_whole(parameters.get("total")),
         task=str(raw.get("task", "classification")),
         gap=_gap(raw.get("statistics_gap")),
+    )
+
+
+def _split(raw: Any) -> SplitResult:
+    observer = raw.get("second_observer")
+    return SplitResult(
+        cases=int(raw["cases"]),
+        patients=_whole(raw.get("patients")),
+        metrics={key: _metric(metric) for key, metric in raw["metrics"].items()},
+        absent={str(name): int(count) for name, count in raw.get("absent", {}).items()},
+        undefined={str(name): int(count) for name, count in raw.get("undefined", {}).items()},
+        observer=None if observer is None else _split(observer),
     )
 
 

@@ -38,15 +38,16 @@ class SplitResult:
     """What was measured on one split.
 
     Of label maps, `absent` tells in how many cases each class is absent, `undefined` how many cases (of the ejection
-    fraction: patients) each mean leaves out as it is not defined there, and `observer` how a second observer agrees.
+    fraction: patients) each mean leaves out as it is not defined there, and `observer` how a second observer agrees in
+    the cases that have one.
     """
 
     cases: int
     patients: int | None
     metrics: Mapping[str, Metric]
     absent: Mapping[str, int] = field(default_factory=dict)
-    observer: Mapping[str, Metric] = field(default_factory=dict)
     undefined: Mapping[str, int] = field(default_factory=dict)
+    observer: SplitResult | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class StatisticsGap:
 
 @dataclass(frozen=True)
 class Results:
-    """`metrics.json`: the final figures of the chosen epoch."""
+    """`metrics.json`: the final figures of the chosen epoch, which is counted from 1 here and from 0 in the file."""
 
     classes: tuple[str, ...]
     resampled: str
@@ -168,7 +169,7 @@ class ACNormFacts:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder in memory."""
+    """A run folder in memory; the epochs of its history are counted from 1, those of `metrics.csv` from 0."""
 
     folder: Path
     config: Mapping[str, object]

@@ -185,7 +185,10 @@ def _about_results(run: Run) -> list[str]:
                 reason = metric.reason or "no reason was recorded"
                 told.append(f"{metric_name(key)} is undefined on the {SPLIT_NAMES.get(name, name)} split: {reason}.")
         told += _about_absent(name, split)
-        told += _about_undefined(name, split)
+        where = SPLIT_NAMES.get(name, name)
+        told += _about_undefined(f"These {where} means leave", split)
+        if split.observer is not None:
+            told += _about_undefined(f"The second observer's {where} means leave", split.observer)
     told += _about_statistics(results.gap)
     last = None if run.history is None else int(run.history["epoch"].max())
     if last is not None and last > 1 and results.best_epoch == last:
@@ -202,16 +205,14 @@ def _about_absent(name: str, split: SplitResult) -> list[str]:
     ]
 
 
-def _about_undefined(name: str, split: SplitResult) -> list[str]:
+def _about_undefined(beginning: str, split: SplitResult) -> list[str]:
     parts = [
         f"{metric_name(key)} {_left_out(key, count, split)}"
         for key, count in split.undefined.items()
         if key in split.metrics and split.metrics[key].value is not None
     ]
-    if not parts:
-        return []
-    where = SPLIT_NAMES.get(name, name)
-    return [f"These {where} means leave out what they are not defined for, missed regions as well: {', '.join(parts)}."]
+    missed = "out what they are not defined for, missed regions as well"
+    return [f"{beginning} {missed}: {', '.join(parts)}."] if parts else []
 
 
 def _left_out(key: str, count: int, split: SplitResult) -> str:
@@ -233,7 +234,7 @@ def _about_statistics(gap: StatisticsGap | None) -> list[str]:
 def _about_checkpoint(run: Run) -> list[str]:
     load, told = run.load, []
     if load is not None and load.parameter_share is not None and load.parameter_share < LITTLE_LOADED:
-        told.append(f"Only {load.parameter_share:.0%} of the model's parameters came from the checkpoint.")
+        told.append(f"Only {load.parameter_share:.0%} of the parameters outside the head came from the checkpoint.")
     if load is not None and load.norm_share is not None and load.norm_share < 1:
         told.append(f"Only {load.norm_share:.0%} of the norm layers came from the checkpoint.")
     return told

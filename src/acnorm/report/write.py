@@ -125,9 +125,8 @@ def _run_pictures(run: Run) -> dict[str, str]:
         pictures["curves"] = figures.learning_curves(run.history, best)
     if run.results is not None:
         rows = {name: split.metrics for name, split in run.results.splits.items()}
-        rows |= {
-            f"second observer ({name})": split.observer for name, split in run.results.splits.items() if split.observer
-        }
+        observers = {name: split.observer for name, split in run.results.splits.items()}
+        rows |= {f"second observer ({name})": found.metrics for name, found in observers.items() if found is not None}
         drawn = _intervals(rows)
         pictures |= {} if drawn is None else {"intervals": drawn}
     if run.scores is not None and run.classes[1:]:

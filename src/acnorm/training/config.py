@@ -77,8 +77,8 @@ class FinetuneConfig:
         epochs: passes over the training cases.
         batch_size: cases a step and device.
         accumulate: batches whose gradients are added up for one optimiser step.
-        optimizer: "sgd" (Nesterov momentum) or "adamw".
-        learning_rate: at the start; falls to 0 along a cosine. 0.03, or 0.001 for AdamW, where not given.
+        optimizer: "adamw", or "sgd" (Nesterov momentum).
+        learning_rate: at the start; falls to 0 along a cosine. 0.001, or 0.03 for SGD, where not given.
         head_rate: learning rate of the new head as a multiple of that of the rest.
         momentum: of SGD.
         weight_decay: of all parameters.
@@ -124,7 +124,7 @@ class FinetuneConfig:
 
     Examples:
         >>> FinetuneConfig(data="eyes.npz", model="cifar/resnet20", out="run").learning_rate
-        0.03
+        0.001
         >>> FinetuneConfig(data="eyes.npz", model="cifar/resnet20", out="run", epochs=0)
         Traceback (most recent call last):
             ...
@@ -156,8 +156,8 @@ class FinetuneConfig:
     epochs: int = 20
     batch_size: int = 32
     accumulate: int = 1
-    optimizer: str = "sgd"
-    learning_rate: float = 0.03
+    optimizer: str = "adamw"
+    learning_rate: float = 0.001
     head_rate: float = 10.0
     momentum: float = 0.9
     weight_decay: float = 5e-4

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from acnorm.core.convert import Census, ConversionError, acnorm_layers, census
+from acnorm.core.census import Census, ConversionError, acnorm_layers, census
 from acnorm.core.partners import PERMUTED
 from acnorm.core.summary import summary
 from acnorm.data.atomic import replacing

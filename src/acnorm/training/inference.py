@@ -11,7 +11,7 @@ from jaxtyping import Float
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from acnorm.data.segmentation import IntensityPreprocessing, resample
+from acnorm.data.intensities import IntensityPreprocessing, resample
 
 OVERLAP = 0.5  # of neighbouring windows, as nnU-Net's
 QUICK_OVERLAP = 0.25  # while training, where epochs are compared: half the work

@@ -10,11 +10,10 @@ from torch import nn
 
 from acnorm.data.augment import AUGMENTATIONS
 from acnorm.data.case import Collection
-from acnorm.data.formats import read_cases
 from acnorm.data.loading import load_data
 from acnorm.data.skipping import read_sound
 from acnorm.data.splits import Splits
-from acnorm.data.tasks import find_task
+from acnorm.data.tasks import check_kind
 from acnorm.errors import UserError
 from acnorm.models.sources import Network, build_network, find_source
 from acnorm.training.config import FinetuneConfig, numbers_of
@@ -96,16 +95,9 @@ def kind_of(config: FinetuneConfig) -> Kind:
         >>> kind_of.__name__
         'kind_of'
     """
-    held = (read_sound if config.skip_bad else read_cases)(config.data, config.format).task
-    wanted = held if config.task is None else find_task(config.task).kind
-    if config.task == "classification" and held == "multilabel":
-        wanted = held
-    if wanted != held:
-        holds = {"classification": "classes", "multilabel": "several classes a case", "segmentation": "label maps"}
-        raise UserError(
-            f"--task {config.task}: needs {holds[wanted]}; {config.data} holds {holds[held]}. "
-            f"Give other data, or --task {'classification' if held == 'multilabel' else held}."
-        )
+    held = read_sound(config.data, config.format, skip_bad=config.skip_bad).task
+    if config.task is not None:
+        check_kind(config.task, held, config.data)
     if held == "multilabel":
         if config.ordinal:
             raise UserError(f"--ordinal: is for one grade a case; {config.data} holds several classes a case.")

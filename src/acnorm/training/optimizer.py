@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch.optim import AdamW, Optimizer
 
-OPTIMIZERS = ("sgd", "adamw")
-# What an optimiser asks for that is not as the settings begin, which are those of SGD.
-BEGUN_WITH: dict[str, dict[str, float]] = {"adamw": {"learning_rate": 0.001}}
+OPTIMIZERS = ("adamw", "sgd")
+# What an optimiser asks for that is not as the settings begin, which are those of AdamW.
+BEGUN_WITH: dict[str, dict[str, float]] = {"sgd": {"learning_rate": 0.03}}
 
 
 def make_optimizer(

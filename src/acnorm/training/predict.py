@@ -16,8 +16,8 @@ from acnorm.data.formats.medmnist import is_array_of_one
 from acnorm.data.formats.settle import split_name
 from acnorm.data.formats.unlabelled import images_below
 from acnorm.data.images import is_image
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.data.preprocessing import changes_of
-from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.errors import UserError
 from acnorm.training.evaluate import Predictions, predict_cases
 from acnorm.training.predict_masks import predict_masks

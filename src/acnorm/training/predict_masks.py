@@ -16,7 +16,7 @@ from acnorm.data.formats import FORMATS, read_cases, table
 from acnorm.data.formats.medmnist import is_array_of_one
 from acnorm.data.formats.unlabelled import images_below
 from acnorm.data.images import ITK, NIFTI, is_volume, without_suffix
-from acnorm.data.segmentation import IntensityPreprocessing
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.data.volumes import read_case_volume, write_mask
 from acnorm.errors import UserError
 from acnorm.training.inference import segment_case

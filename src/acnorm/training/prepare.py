@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from acnorm.checkpoints.load import LoadReport, load_checkpoint
 from acnorm.checkpoints.stem import DepthRule, StemRule
-from acnorm.core.convert import ConversionError
+from acnorm.core.census import ConversionError
 from acnorm.errors import UserError
 from acnorm.models.pretrained import weights_file
 from acnorm.models.sources import Network, find_source

@@ -21,6 +21,7 @@ from acnorm._version import __version__
 from acnorm.checkpoints.load import LoadReport
 from acnorm.checkpoints.read import CARD
 from acnorm.data.atomic import replacing
+from acnorm.data.tasks import find_task
 from acnorm.errors import UserError
 from acnorm.models.sources import Network, find_source
 from acnorm.pretraining.encoder import Blueprint
@@ -241,7 +242,8 @@ def command_of(config: PretrainConfig) -> str:
     parts = ["acnorm", "pretrain"]
     for name, value in needed.items():
         parts += flag_of(name, value)
-    usual = READER.flat(PretrainConfig(**needed).to_dict())
+    of_task = {} if config.task is None else find_task(config.task).of_data
+    usual = READER.flat(PretrainConfig(**needed).to_dict() | of_task)
     for name, value in READER.flat(config.to_dict()).items():
         if name not in ("resume", "overwrite") and value != usual[name] and value is not None:
             parts += flag_of(name, str(value))

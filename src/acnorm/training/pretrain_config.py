@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from acnorm.data.tasks import find_task
 from acnorm.errors import UserError
 from acnorm.pretraining.autoencoder import Autoencoder
 from acnorm.pretraining.barlow_twins import BarlowTwins
@@ -28,7 +29,7 @@ NOT_PART_OF_THE_RESULT = ("out", "resume", "overwrite", "workers", "memory", "tr
 # Settings that a fine-tuning run has as well, and that mean the same there.
 _SHARED = (
     *("data", "model", "out", "weights", "format", "splits", "image_size", "patch_size", "patches_per_case", "slices"),
-    *("spacing", "window", "skip_bad", "epochs", "batch_size", "accumulate", "learning_rate", "momentum"),
+    *("task", "spacing", "window", "skip_bad", "epochs", "batch_size", "accumulate", "learning_rate", "momentum"),
     *("minimum_share", "stem_rule", "depth_rule"),
     *("weight_decay", "seed", "workers", "memory", "accelerator", "devices", "nodes", "strategy", "precision"),
     *("tracker", "resume", "overwrite"),
@@ -52,6 +53,8 @@ class PretrainConfig:
         depth_rule: how its 2D kernels become 3D, as for fine-tuning.
         probe: labelled images, of whose training cases the nearest neighbours are asked after each epoch; the
             validation cases of data where not given.
+        task: a named task, as for fine-tuning: what its volumes are, and its patch size, slices and spacing where none
+            are given.
         format: of the data; found out where not given.
         splits: file with the split of each case; made there if it does not exist.
         image_size: sides in pixels or voxels to which images and volumes are brought; as they are where not given.
@@ -111,6 +114,7 @@ class PretrainConfig:
     stem_rule: str = "sum"
     depth_rule: str = "spread"
     probe: str | None = None
+    task: str | None = None
     format: str | None = None
     splits: str | None = None
     image_size: int | None = None
@@ -169,7 +173,7 @@ class PretrainConfig:
     def of_trainer(self) -> FinetuneConfig:
         """The same settings as the trainer takes them."""
         shared = {name: getattr(self, name) for name in _SHARED}
-        return FinetuneConfig(**shared, method="vanilla", augment="none", head_rate=1.0)
+        return FinetuneConfig(**shared, method="vanilla", augment="none", head_rate=1.0, optimizer="sgd")
 
     def patches_of(self, task: str) -> int:
         """Images that a training case gives an epoch."""
@@ -185,11 +189,17 @@ class PretrainConfig:
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
+def _begun(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with which the named task begins."""
+    return find_task(given["task"]).of_data if isinstance(given.get("task"), str) else {}
+
+
 READER = SettingsReader(
     "pretrain",
     "Make a source checkpoint from images, with or without labels; --list tells the pretext tasks.",
     PretrainConfig,
     PRETEXT_SETTINGS,
+    _begun,
     notes=(*NOTES_OF_A_RUN, "kind"),
 )
 

@@ -15,8 +15,10 @@ from acnorm.data.dataset import CaseDataset, Key
 from acnorm.data.formats.unlabelled import read_with_or_without_labels
 from acnorm.data.loading import load_data
 from acnorm.data.patches import Movement, take
-from acnorm.data.segmentation import WholeCases, load_segmentation
+from acnorm.data.segmentation import load_segmentation
 from acnorm.data.splits import Splits
+from acnorm.data.tasks import find_task
+from acnorm.data.whole_cases import WholeCases
 from acnorm.errors import UserError
 from acnorm.models.sources import find_source
 from acnorm.training.config import numbers_of
@@ -96,7 +98,7 @@ def pretext_data(config: PretrainConfig, splits_file: Any = None) -> PretextData
         'pretext_data'
     """
     window = None if config.window is None else numbers_of(config.window)
-    collection = read_with_or_without_labels(config.data, config.format)
+    collection = read_with_or_without_labels(config.data, config.format, skip_bad=config.skip_bad)
     if collection.task == "segmentation":
         given = config.spacing
         maps = load_segmentation(
@@ -112,6 +114,7 @@ def pretext_data(config: PretrainConfig, splits_file: Any = None) -> PretextData
             seed=config.seed,
             memory=round(config.memory * 1024**3),
             skip_bad=config.skip_bad,
+            modality=None if config.task is None else find_task(config.task).modality,
         )
         val = MiddlePatches(maps.val, maps.preprocessing.patch)
         found = PretextData(

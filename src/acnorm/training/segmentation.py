@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from acnorm.data.case import Case
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.data.patches import Labelled
-from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.models.segmentation_loss import segmentation_loss
 from acnorm.training.inference import QUICK_OVERLAP, segment_case
 from acnorm.training.objective import Batch

@@ -12,8 +12,8 @@ from PIL import Image
 from scipy import ndimage
 
 from acnorm.data.atomic import replacing
-from acnorm.data.segmentation import WholeCases
 from acnorm.data.volumes import read_case_volume, read_labels
+from acnorm.data.whole_cases import WholeCases
 from acnorm.training.predict_masks import mask_name
 from acnorm.training.run_folder import RunFolder
 

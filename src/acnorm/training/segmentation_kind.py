@@ -12,10 +12,12 @@ from torch import nn
 
 from acnorm.data.atomic import replacing
 from acnorm.data.case import Case
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.data.patches import PATCH_AUGMENTATIONS, Labelled
-from acnorm.data.segmentation import IntensityPreprocessing, PreparedSegmentation, WholeCases, load_segmentation
+from acnorm.data.segmentation import PreparedSegmentation, load_segmentation
 from acnorm.data.tasks import find_task
-from acnorm.data.volumes import read_case_volume, read_labels, write_mask
+from acnorm.data.volumes import read_case_volume, read_labelled, write_mask
+from acnorm.data.whole_cases import WholeCases
 from acnorm.models.sources import Network, build_unet
 from acnorm.training.config import FinetuneConfig, numbers_of
 from acnorm.training.inference import segment_case
@@ -95,11 +97,10 @@ class SegmentationKind:
             table = _scores(run, network, part, regions, further, data.preprocessing, split)
             tables.append(table)
             results[split] = summary_of(table, part.cases, regions, further, **chance)
-            observed = _second_observer(part, regions, further)
+            observed = _second_observer(part, regions, further, classes=len(data.collection.classes))
             if observed is not None:
                 cases, scores = observed
-                summary = summary_of(scores, cases, regions, _without_auc(further), **chance)
-                results[split]["second_observer"] = {"cases": len(cases), "metrics": summary["metrics"]}
+                results[split]["second_observer"] = summary_of(scores, cases, regions, _without_auc(further), **chance)
         with replacing(run.path / "per_case.csv") as draft:
             pd.concat(tables).to_csv(draft, index=False)
         write_examples(run, tables[1], data.test)
@@ -140,24 +141,23 @@ def _scores(
 
 
 def _second_observer(
-    part: WholeCases, regions: Regions, further: Mapping[str, Sequence[str]]
+    part: WholeCases, regions: Regions, further: Mapping[str, Sequence[str]], *, classes: int
 ) -> tuple[list[Case], pd.DataFrame] | None:
     """The second observer's scores against the first, where there is one: what a person reaches."""
     cases, rows = [], []
-    for at, case in enumerate(part.cases):
+    for case in part.cases:
         if case.other is None:
             continue
-        whole, other = part.labelled(at), read_labels(case.other)
-        other = other // 255 if len(regions) == 1 and other.max() == 255 else other
-        spacing = read_case_volume(case).spacing
+        found = read_labelled(case, classes)
+        assert found.other is not None
         rows.append(
             case_scores(
-                whole.mask.numpy(),
-                other,
+                found.mask,
+                found.other,
                 regions,
                 further=_without_auc(further),
-                spacing=spacing,
-                within=_within(whole),
+                spacing=found.image.spacing,
+                within=found.within,
             )
         )
         cases.append(case)

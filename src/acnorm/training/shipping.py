@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from acnorm.data.atomic import replacing
+from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.data.preprocessing import Preprocessing
-from acnorm.data.segmentation import IntensityPreprocessing
 from acnorm.errors import UserError
 from acnorm.models.sources import Network, build_network, build_unet
 from acnorm.training.run_folder import RunFolder

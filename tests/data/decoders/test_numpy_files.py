@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from acnorm.data.case import Case
+from acnorm.data.decoders.numpy_files import is_array_volume
 from acnorm.data.formats import read_cases
 from acnorm.data.images import read_file, read_image
 from acnorm.data.problems import DataError
@@ -80,8 +82,11 @@ def test_of_several_arrays_the_one_called_image_is_read(tmp_path: Path):
         ("a.npy", np.array(["text"]), "holds values of type <U4; save numbers"),
         ("a.npy", b"\x93NUMPY", "is no NumPy file that can be read ("),
         ("a.npz", b"PK\x03\x04", "is no NumPy file that can be read ("),
+        ("a.npy", b"\x93NUMPY\x01\x00\x02\x00{(", "is no NumPy file that can be read ("),
         ("a.npy", b"", "is no NumPy file that can be read ("),
         ("a.npy", np.ones((2, 3, 4, 5)), "has 4 axes, three are needed; give a volume of three axes"),
+        ("a.npy", np.ones((0, 5)), "holds no value (its shape is (0, 5)); save it again"),
+        ("a.npy", np.ones((2, 0, 5)), "holds no value (its shape is (2, 0, 5)); save it again"),
         ("a.npy", np.ones(3), "1 axes, of lengths (3,); save each 2D image as a file of its own"),
         ("a.npy", np.ones((4, 5), np.int16), "pixels of type int16; save them as 8 or 16 bit unsigned, or as floats in 0..1"),
         ("a.npy", np.full((4, 5, 6), np.nan), "120 voxels are NaN or infinite; export it again, or set them"),
@@ -99,3 +104,22 @@ def test_what_is_no_image_is_told_in_one_line(tmp_path: Path, name: str, arrays:
     with pytest.raises(DataError) as error:
         read_image(Case("a", path, 0))
     assert str(error.value).startswith(f"{path}: {message}")
+
+
+@pytest.mark.parametrize("save_as", [np.save, np.savez, np.savez_compressed])
+@pytest.mark.parametrize(("shape", "volume"), [((4, 5), False), ((4, 5, 3), False), ((4, 5, 6), True)])
+def test_a_volume_is_told_by_the_header_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_as: Callable[..., None], shape: tuple[int, ...], volume: bool
+):
+    path = tmp_path / ("a.npy" if save_as is np.save else "a.npz")
+    save_as(path, np.asfortranarray(np.zeros(shape)))
+    monkeypatch.setattr(np, "load", None)
+    assert is_array_volume(path) is volume
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x02\x00{}", b"PK\x05\x06" + bytes(18)])
+def test_a_damaged_file_is_no_volume(tmp_path: Path, content: bytes):
+    for suffix in (".npy", ".npz"):
+        (tmp_path / f"a{suffix}").write_bytes(content)
+        assert not is_array_volume(tmp_path / f"a{suffix}")
+    assert not is_array_volume(tmp_path / "gone.npz")

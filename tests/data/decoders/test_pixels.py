@@ -7,8 +7,8 @@ from acnorm.data.decoders.pixels import channels_first, to_unit
 from acnorm.errors import UserError
 
 
-@pytest.mark.parametrize(("dtype", "largest"), [(np.uint8, 255), (np.uint16, 65535)])
-def test_integers_are_scaled_by_the_range_of_their_type(dtype: type, largest: int):
+@pytest.mark.parametrize(("dtype", "largest"), [(np.uint8, 255), (np.uint16, 65535), (">u2", 65535)])
+def test_integers_are_scaled_by_the_range_of_their_type(dtype: type | str, largest: int):
     assert to_unit(np.array([[0, largest]], dtype), "a").tolist() == [[0.0, 1.0]]
 
 

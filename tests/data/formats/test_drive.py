@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from acnorm.data.check import check
 from acnorm.data.formats import read_cases
 from acnorm.data.formats.drive import read
 from acnorm.data.problems import DataError
@@ -60,3 +61,11 @@ def test_the_test_images_of_todays_release_have_no_vessels_and_are_left_out(tmp_
     assert [note.line() for note in collection.notes] == [
         f"{tmp_path}/test: 1 cases have no label (first 01_test) and are left out; add their labels to test on them"
     ]
+
+
+def test_a_second_observer_of_another_size_is_told_before_training(tmp_path: Path):
+    file = release(tmp_path) / "test/2nd_manual/01_manual2.gif"
+    assert read_labelled(read(tmp_path).cases[1], 2).other[2].tolist() == [1] * 5
+    Image.new("L", (4, 6)).save(file)
+    (line,) = [line for line in check(tmp_path).lines() if "2nd_manual" in line]
+    assert line == f"{file}: is of 6 × 4 voxels, 01_test.tif of 6 × 5; resample it to the image's grid"

@@ -82,7 +82,9 @@ def test_a_candidate_outside_its_scan(tmp_path: Path):
 def test_a_header_without_its_voxels(tmp_path: Path):
     data = luna16(tmp_path, [("1.2.3", (0, 0, 0), 1)])
     (data / "subset0" / "1.2.3.raw").unlink()
-    with pytest.raises(DataError, match=r"1\.2\.3\.mhd: cannot be read; check the path, and the file beside it in an"):
+    with pytest.raises(
+        DataError, match=r"1\.2\.3\.mhd: its voxels are not there \(1\.2\.3\.raw\); put that file beside it"
+    ):
         read_image(read_cases(data, "luna16").cases[0])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acnorm.data.formats.medmnist import detect, read
+from acnorm.data.formats.medmnist import detect, is_array_of_one, read
 from acnorm.data.images import read_image
 from acnorm.errors import UserError
 
@@ -91,3 +91,13 @@ def test_what_is_refused(tmp_path: Path, changes: dict[str, object], message: st
     with pytest.raises(UserError) as error:
         read(path)
     assert str(error.value).startswith(f"{path}: {message}")
+
+
+def test_an_archive_of_one_image_is_none_of_splits(tmp_path: Path):
+    for name, arrays, one in (("a", {"image": np.zeros(3)}, True), ("b", {"train_images": np.zeros(3)}, False)):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        assert is_array_of_one(tmp_path / f"{name}.npz") is one
+    damaged = bytearray((tmp_path / "a.npz").read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + 6] = 82  # made for another zip
+    (tmp_path / "a.npz").write_bytes(damaged)
+    assert not is_array_of_one(tmp_path / "a.npz")

@@ -1,9 +1,8 @@
-"""MHA, MHD, NRRD and DICOM series through SimpleITK: turned to RAS on reading, and back on writing."""
+"""MHA, MHD and NRRD, and DICOM series, through SimpleITK: turned to RAS on reading, and back on writing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from acnorm.data.atomic import replacing
+from acnorm.data.decoders.series import read_series
 from acnorm.data.problems import fault
-
-_UNEVEN = 0.01  # share by which the distances of a series' slices may differ
 
 
 def read_itk(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[NDArray[np.float64], "4 4"]]:
@@ -23,7 +21,10 @@ def read_itk(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[NDA
     Raises `DataError` for a file that cannot be read or that has not three axes and one value a voxel; and for a folder
     that holds no series, several, or one that lacks a slice.
     """
-    image = sitk.DICOMOrient(load_itk(path), "RAS")
+    image = load_itk(path)
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise fault(path, "holds complex values, one real number a voxel is needed", "save it as such")
+    image = sitk.DICOMOrient(image, "RAS")
     values = sitk.GetArrayFromImage(image).astype(np.float32).transpose(2, 1, 0)
     return values, affine_of(image)
 
@@ -66,12 +67,13 @@ def read_box(
 
 
 def _header(path: Path) -> sitk.ImageFileReader:
+    _refuse_lone_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-    except RuntimeError:
-        raise _unreadable(path) from None
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
     _refuse_axes(path, reader.GetDimension(), reader.GetNumberOfComponents())
     return reader
 
@@ -83,8 +85,8 @@ def _part(volume: sitk.Image | sitk.ImageFileReader, path: Path, first: list[int
     volume.SetExtractSize(size)
     try:
         return volume.Execute()
-    except RuntimeError:
-        raise _unreadable(path) from None
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
 
 
 def write_itk(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> None:
@@ -105,16 +107,30 @@ def write_itk(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> N
 
 def load_itk(path: Path) -> sitk.Image:
     if path.is_dir():
-        return _series(path)
+        return read_series(path)
+    _refuse_lone_header(path)
     try:
         image = sitk.ReadImage(str(path))
-    except RuntimeError:
-        raise _unreadable(path) from None
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
     _refuse_axes(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
     return image
 
 
-def _unreadable(path: Path) -> Exception:
+def _refuse_lone_header(path: Path) -> None:
+    """Refuse a MetaImage header whose voxels are not there, of which ITK prints a line of its own."""
+    if path.suffix.lower() != ".mhd" or not path.is_file():
+        return
+    named = re.search(rb"^ElementDataFile\s*=\s*(.+?)\s*$", path.read_bytes()[:65536], re.MULTILINE)
+    name = named[1].decode(errors="replace") if named else "LOCAL"
+    if "%" not in name and name.split()[0] not in ("LOCAL", "LIST") and not (path.parent / name).is_file():
+        raise fault(path, f"its voxels are not there ({name})", "put that file beside it")
+
+
+def _unreadable(path: Path, error: RuntimeError) -> Exception:
+    if "Refusing to change" in str(error):  # of spacing or direction
+        what = "its header gives voxels no size or no direction (zeros or NaN)"
+        return fault(path, what, "write their true spacing and direction into it")
     what = "cannot be read" if path.is_file() else "no such file"
     return fault(path, what, "check the path, and the file beside it in an .mhd")
 
@@ -123,62 +139,6 @@ def _refuse_axes(path: Path, axes: int, values: int) -> None:
     if axes != 3 or values != 1:
         parts = f"{axes} axes and {values} values a voxel"
         raise fault(path, f"has {parts}, three axes and one value are needed", "give one volume a file")
-
-
-def _series(folder: Path) -> sitk.Image:
-    files = series_files(folder)
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(files)
-    try:
-        return reader.Execute()
-    except RuntimeError:
-        raise fault(folder, "its DICOM series cannot be read", "copy or export it again") from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep ITK's own warnings, several lines on stderr, from what is told in one."""
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
-
-
-def series_files(folder: Path) -> tuple[str, ...]:
-    """The files of the one DICOM series in a folder, from the first slice to the last.
-
-    Raises `DataError` for a folder that holds no series, several, or one that lacks a slice.
-    """
-    with _quiet():
-        names = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not names:
-        raise fault(folder, "holds no DICOM series", "give the folder that holds the files of one series")
-    if len(names) > 1:
-        raise fault(folder, f"holds {len(names)} DICOM series", "give each series a folder of its own")
-    files: tuple[str, ...] = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), names[0])
-    _check_slices(folder, files)
-    return files
-
-
-def _check_slices(folder: Path, files: tuple[str, ...]) -> None:
-    places = []
-    for file in files:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(file)
-        reader.ReadImageInformation()
-        direction = np.array(reader.GetDirection()).reshape(3, 3)
-        places.append(float(np.array(reader.GetOrigin()) @ direction[:, 2]))
-    steps = np.abs(np.diff(places))
-    if len(steps) and not np.allclose(steps, np.median(steps), rtol=_UNEVEN, atol=1e-3):
-        at = int(np.abs(steps - np.median(steps)).argmax())
-        raise fault(
-            folder,
-            f"a slice is missing or double after {Path(files[at]).name} ({steps[at]:g} mm to the next, "
-            f"{np.median(steps):g} mm elsewhere)",
-            "export the whole series again",
-        )
 
 
 def affine_of(image: sitk.Image) -> NDArray[np.float64]:

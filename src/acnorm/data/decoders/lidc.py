@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from skimage.draw import polygon
 
-from acnorm.data.decoders.itk import affine_of, load_itk, series_files
+from acnorm.data.decoders.itk import affine_of, load_itk
+from acnorm.data.decoders.series import series_files
 from acnorm.data.problems import fault
 
 SHARE = 0.5  # of the readers that must agree

@@ -27,7 +27,8 @@ def read_nifti(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[N
     try:
         with _quiet():
             image = nibabel.as_closest_canonical(source)
-        values = np.asarray(image.dataobj, dtype=np.float32)
+        with np.errstate(over="ignore"):  # infinite then, and told as such
+            values = np.asarray(image.dataobj, dtype=np.float32)
     except (EOFError, OSError, zlib.error, ValueError) as error:
         raise fault(path, f"is cut short or damaged ({_told(error)})", "copy or export it again") from None
     return values, np.asarray(image.affine, dtype=np.float64)
@@ -69,7 +70,25 @@ def _load(path: Path) -> nibabel.Nifti1Image:
     if axes != 3:
         remedy = "give each frame a file of its own" if axes == 4 else "give a volume of three axes"
         raise fault(path, f"has {axes} axes, three are needed", remedy)
+    kind = image.get_data_dtype()
+    if kind.kind not in "biuf":
+        what = "colours" if kind.names else f"values of type {kind}"
+        raise fault(path, f"holds {what}, one real number a voxel is needed", "save it as such")
+    _refuse_nowhere(path, image)
     return image
+
+
+def _refuse_nowhere(path: Path, image: nibabel.Nifti1Image) -> None:
+    """Refuse a header that does not tell how large voxels are, or where; nibabel takes a size of 0 as 1 mm."""
+    with image.file_map["image"].get_prepare_fileobj("rb") as file:
+        header = image.header_class.from_fileobj(file, check=False)
+    sizes = header["pixdim"][1:4]
+    if header["sform_code"] == 0 and not (np.isfinite(sizes).all() and sizes.all()):
+        told = " × ".join(f"{size:g}" for size in sizes)
+        raise fault(path, f"its header gives voxels of {told} mm", "write their true size into it (pixdim)")
+    affine = image.affine
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
+        raise fault(path, "its header does not tell where voxels lie (affine of NaN or zeros)", "write a true affine")
 
 
 def _told(error: Exception) -> str:

@@ -32,7 +32,7 @@ def to_unit(array: NDArray[Any], file: Path | str, *, bits: int | None = None) -
         return array.astype(np.float32)
     if array.dtype.kind == "f":
         return _float_in_range(array, file)
-    if array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise fault(file, f"pixels of type {array.dtype}", "save them as 8 or 16 bit unsigned, or as floats in 0..1")
     largest = 2 ** (bits or 8 * array.dtype.itemsize) - 1
     return np.asarray(array, dtype=np.float32) / np.float32(largest)

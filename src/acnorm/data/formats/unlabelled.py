@@ -6,16 +6,17 @@ import logging
 from pathlib import Path
 
 from acnorm.data.case import Case, Collection
-from acnorm.data.formats import FORMATS, read_cases, table
+from acnorm.data.formats import FORMATS, table
 from acnorm.data.formats.settle import split_name
 from acnorm.data.images import is_dicom, is_image
+from acnorm.data.skipping import read_sound
 from acnorm.errors import UserError
 
 logger = logging.getLogger("acnorm")
 
 
-def read_with_or_without_labels(data: Path | str, format: str | None = None) -> Collection:
-    """Read a data set as ``read_cases``; of images without labels, all cases are of one class, "unlabelled".
+def read_with_or_without_labels(data: Path | str, format: str | None = None, *, skip_bad: bool = False) -> Collection:
+    """Read a data set as ``read_sound``; of images without labels, all cases are of one class, "unlabelled".
 
     Raises:
         UserError: nothing is there, or it holds no images.
@@ -35,7 +36,7 @@ def read_with_or_without_labels(data: Path | str, format: str | None = None) -> 
     elif format in (None, "table") and path.is_file() and table.detect(path):
         cases = table.read_unlabelled(path)
     if cases is None:
-        return read_cases(data, format)
+        return read_sound(data, format, skip_bad=skip_bad)
     return Collection(cases, ("unlabelled",), path, "unlabelled")
 
 
