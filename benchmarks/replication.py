@@ -37,7 +37,8 @@ BENCHES = {
 PLACE = ["task", "source", "fraction"]
 CELL = [*PLACE, "method", "seed", "fold"]
 MEASURED = ["metric", "score", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
-ORIGIN = ["address", "data_sha256", "weights_sha256", "splits_sha256", "code", "training_seconds"]
+CONTENT = ["data_sha256", "weights_sha256", "splits_sha256"]
+ORIGIN = ["address", *CONTENT, "code", "training_seconds"]
 
 
 def runs_of(folder: Path, split: str) -> pd.DataFrame:
@@ -57,11 +58,17 @@ def runs_of(folder: Path, split: str) -> pd.DataFrame:
 
 
 def with_published(runs: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """These runs, and those that are published and were not run here."""
+    """These runs, and those that are published and were not run here: of the same data, checkpoint and splits alone."""
     if not file.is_file():
         return runs
-    published = pd.read_csv(file)
-    return pd.concat([published, runs]).drop_duplicates(CELL, keep="last").reset_index(drop=True)
+    published = pd.read_csv(file, dtype=dict.fromkeys(CONTENT, str))
+    here = [name for name in CELL if name != "method"]
+    now = published[here].merge(runs[[*here, *CONTENT]].drop_duplicates(here), how="left", on=here, indicator="known")
+    same = (published[CONTENT].fillna("").to_numpy() == now[CONTENT].fillna("").to_numpy()).all(axis=1)
+    kept = same | (now["known"] == "left_only").to_numpy()
+    if not kept.all():
+        print(f"{file.name}: {(~kept).sum()} runs of other data, checkpoints or splits than those here are left out")
+    return pd.concat([published[kept], runs]).drop_duplicates(CELL, keep="last").reset_index(drop=True)
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:

@@ -190,7 +190,7 @@ def test_what_is_not_finished_or_failed_is_left_out_in_pairs(tmp_path: Path):
 def test_nothing_finished_is_no_error(tmp_path: Path):
     results = results_of(planned(tmp_path))
     (item,) = results.blocks[0].comparisons
-    assert item.sentence.endswith("no pair of runs has finished.")
+    assert item.sentence.endswith("no pair of finished runs has a value.")
     assert results.counts["waiting"] == 2
 
 

@@ -68,7 +68,7 @@ def test_verdicts(difference: Difference, corrected: float | None, lower: bool, 
         ),
         (
             told(Difference(float("nan")), None, runs=0),
-            "Nothing can be concluded about acnorm and vanilla in macro AUC: no pair of runs has finished.",
+            "Nothing can be concluded about acnorm and vanilla in macro AUC: no pair of finished runs has a value.",
         ),
     ],
 )

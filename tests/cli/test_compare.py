@@ -87,7 +87,7 @@ def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, ca
     assert compare(tmp_path, "--seeds", "1", "--folds", "1", "--epochs", "7") == 1
     assert len(started) == 4
     told = capsys.readouterr()
-    assert "no pair of runs has finished" in told.out
+    assert "no pair of finished runs has a value" in told.out
     assert told.err.splitlines()[-1] == (
         f"acnorm: 2 of 2 cells failed twice; {tmp_path}/bench/report.html tells which, {tmp_path}/bench/logs what they "
         "said. The same command tries them again."

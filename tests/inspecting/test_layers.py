@@ -56,3 +56,17 @@ def test_of_label_maps_patches_are_looked_at_and_the_decoder_is_not_matched(tmp_
     assert len(found.alignment) == 19
     assert found.movement["layer"].nunique() > 19
     assert found.alignment["matched_is_own"].mean() > 0.9
+
+
+def test_a_network_without_norm_layers_is_called_so(runs: dict[str, Path], tmp_path: Path):
+    model = "tiny_runs:without_norm"
+    weights = checkpoint(tmp_path / "weights.pth", model)
+    settings = {"data": runs["near vanilla 0"].parent / "near.npz", "weights": weights, "model": model}
+    run = run_finetune(config(tmp_path, epochs=1, bootstrap=2, out=tmp_path / "plain", **settings)).path
+    found = inspect_runs([run], images=4, permutations=5, model=model)
+    assert found.movement.empty
+    assert found.alignment.empty
+    assert found.missing[-2:] == (
+        "plain: its network has no norm layer with γ and β.",
+        "plain: no norm layer of its network came from the checkpoint, to be matched.",
+    )

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -82,6 +83,12 @@ def test_what_was_found_is_said_in_words():
         "The partner that C picks stands at 0.47 among the other source channels by what they do (0.50 by chance); "
         "in 8 of 8 runs with p < 0.05.",
     ]
+
+
+def test_small_movements_are_not_rounded_away():
+    found = inspected.inspection()
+    moved = found.runs.assign(ratio_median=np.linspace(0.0012, 0.034, len(found.runs)))
+    assert sentences(replace(found, runs=moved))[0] == "The median ratio moved by 0.0012 to 0.034 from start to end."
 
 
 def test_the_numbers_are_beside_the_page(tmp_path: Path, undrawn: None):

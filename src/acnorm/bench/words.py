@@ -69,7 +69,7 @@ def sentence_of(
     first, second = names
     verdict = verdict_of(difference, corrected, lower_is_better=lower_is_better, share=share)
     if verdict == "unknown" or difference.low is None or difference.high is None:
-        what = f"a difference of {difference.mean:+.3f}" if runs else "no pair of runs has finished"
+        what = f"a difference of {difference.mean:+.3f}" if runs else "no pair of finished runs has a value"
         return (
             f"Nothing can be concluded about {first} and {second} in {metric}: {what}"
             f"{', without an interval: give more seeds or folds' if runs else ''}."

@@ -54,6 +54,8 @@ def movement_of(run: InspectedRun) -> Found:
         >>> movement_of.__name__
         'movement_of'
     """
+    if not affine_after(run):
+        return Found(missing=(f"{run.name}: its network has no norm layer with γ and β.",))
     kept = run.trajectory
     if kept is not None:
         return Found(movement(kept.weights, kept.biases, kept.epochs, eps=run.eps))
@@ -99,6 +101,8 @@ def alignment_of(run: InspectedRun, cases: Sequence[Case] | None, images: int, p
         return Found(
             missing=(f"{run.name}: its channels are not matched with the source's: {str(error).rstrip('.')}.",)
         )
+    if not trained:
+        return Found(missing=(f"{run.name}: no norm layer of its network came from the checkpoint, to be matched.",))
     answers = [activations(network, trained, seen) for network in (run.network.module, source)]
     rows, ranked = [], []
     for name in (name for name in answers[0] if name in answers[1]):

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from acnorm.bench.results import Block
+from acnorm.bench.statistics import Difference
 from acnorm.report.drawing import INK, MUTED, inline_svg, line_style, plain_numbers, sheet, shorten
 
 LONGEST = 46  # letters of a row's name
@@ -17,7 +18,7 @@ LONGEST = 46  # letters of a row's name
 def forest(blocks: Sequence[Block]) -> Figure:
     """Draw each difference from the baseline: a thick line is the interval that decides, a thin one that over patients.
 
-    A filled dot is beyond chance after the correction, an open one is not.
+    A filled dot is beyond chance after the correction, an open one is not. Better is on the right, whatever the metric.
 
     Examples:
         >>> forest([])[:4]
@@ -27,9 +28,9 @@ def forest(blocks: Sequence[Block]) -> Figure:
     figure, (axis,) = sheet(1.0 + 0.3 * max(1, len(rows)))
     axis.axvline(0, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
     colours = _colours(blocks)
-    for place, (_, item) in enumerate(rows):
-        colour, difference = colours[item.name], item.difference
-        alone = item.over_patients
+    for place, (block, item) in enumerate(rows):
+        colour, difference = colours[item.name], _gain(block, item.difference)
+        alone = None if item.over_patients is None else _gain(block, item.over_patients)
         if alone is not None and alone.low is not None and alone.high is not None:
             axis.plot([alone.low, alone.high], [place + 0.22] * 2, color=colour, linewidth=0.9)
         if difference.low is not None and difference.high is not None:
@@ -39,7 +40,7 @@ def forest(blocks: Sequence[Block]) -> Figure:
     names = [f"{block.name}: {item.name}" if block.name else item.name for block, item in rows]
     axis.set_yticks(range(len(rows)), [shorten(name, LONGEST) for name in names])
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.set_xlabel("difference from the baseline")
+    axis.set_xlabel(_gained(blocks))
     axis.xaxis.set_major_formatter(plain_numbers())
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)
@@ -90,7 +91,7 @@ def curves(groups: Mapping[str, Sequence[Block]]) -> Figure:
 
 @inline_svg("Cost against gain: the difference from the baseline by how much longer a run takes")
 def cost_and_gain(blocks: Sequence[Block]) -> Figure:
-    """Draw the difference of each from the baseline by its time as a multiple of the baseline's.
+    """Draw the difference of each from the baseline by its time as a multiple of the baseline's; better is above.
 
     Examples:
         >>> cost_and_gain([])[:4]
@@ -102,20 +103,33 @@ def cost_and_gain(blocks: Sequence[Block]) -> Figure:
     axis.axvline(1, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
     colours = _colours(blocks)
     told: set[str] = set()
-    for _, item in rows:
-        difference, cost = item.difference, item.cost or 1.0
+    for block, item in rows:
+        difference, cost = _gain(block, item.difference), item.cost or 1.0
         if difference.low is not None and difference.high is not None:
             axis.plot([cost] * 2, [difference.low, difference.high], color=colours[item.name], linewidth=1.2)
         label = "_again" if item.name in told else shorten(item.name, 28)
         axis.plot([cost], [difference.mean], "o", color=colours[item.name], markersize=6, label=label)
         told.add(item.name)
-    axis.set(xlabel="time of a run, as a multiple of the baseline's", ylabel="difference from the baseline")
+    axis.set(xlabel="time of a run, as a multiple of the baseline's", ylabel=_gained(blocks))
     axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g} ×"))
     axis.yaxis.set_major_formatter(plain_numbers())
     if told:
         axis.legend(labelcolor=INK)
     return figure
+
+
+def _gain(block: Block, difference: Difference) -> Difference:
+    """The difference turned so that more is better."""
+    if not block.lower_is_better:
+        return difference
+    low, high = (None if end is None else -end for end in (difference.high, difference.low))
+    return Difference(-difference.mean, low, high, difference.p)
+
+
+def _gained(blocks: Sequence[Block]) -> str:
+    turned = any(block.lower_is_better for block in blocks)
+    return "difference from the baseline" + (", turned so that more is better" if turned else "")
 
 
 def _names(blocks: Sequence[Block]) -> list[str]:

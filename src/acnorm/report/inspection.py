@@ -177,7 +177,7 @@ def sentences(found: Inspection) -> list[str]:
     told = []
     runs = found.runs
     if "ratio_median" in runs:
-        told.append(f"The median ratio moved by {_span(runs['ratio_median'])} from start to end.")
+        told.append(f"The median ratio moved by {_span(runs['ratio_median'], '#.2g')} from start to end.")
     if not found.separability.empty:
         nearest = found.separability[found.separability["statistic"] == "neighbour"]
         parts = [
@@ -199,6 +199,6 @@ def sentences(found: Inspection) -> list[str]:
     return told
 
 
-def _span(values: Any) -> str:
-    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+def _span(values: Any, form: str = ".2f") -> str:
+    low, high = format(values.min(), form), format(values.max(), form)
     return low if low == high else f"{low} to {high}"
