@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/acnorm demo --out demo --overwrite
 
-# Needs the real data (DATA) and about an hour on two cores; finished checkpoints are kept.
+# Needs the real data (DATA) and about a quarter of an hour on two cores; finished checkpoints are kept.
 DATA ?= ../shared/data
 zoo: install
 	$(BIN)/python benchmarks/zoo.py --data $(DATA) --runs runs/zoo
