@@ -71,7 +71,7 @@ def test_the_best_on_validation_is_found_and_its_run_goes_on(folder: Path, whole
 
 def test_in_steps_a_run_is_the_same_as_in_one(folder: Path, whole: ShortFinetunes, tmp_path: Path):
     run = next((folder / "runs").glob("a-*"))
-    settings = {"out": tmp_path / "one", "weights": str(folder / "a.pth"), "epochs": 2, "learning_rate": 0.03}
+    settings = {"out": tmp_path / "one", "weights": str(folder / "a.pth"), "epochs": 2, "learning_rate": 0.001}
     one = run_finetune(config(folder, **settings)).path
     assert equal(weights_of(run), weights_of(one))
 

@@ -48,7 +48,7 @@ def test_of_label_maps_patches_are_looked_at_and_the_decoder_is_not_matched(tmp_
     data = segmentation_phantoms(tmp_path / "vessels", task="vessel", domain="target", cases=6, size=24, seed=0)
     weights = checkpoint(tmp_path / "weights.pth", "cifar/resnet20")
     settings = {"data": data, "model": "cifar/resnet20", "weights": weights, "patch_size": 16, "patches_per_case": 1}
-    run = run_finetune(config(tmp_path, epochs=1, bootstrap=2, **settings)).path
+    run = run_finetune(config(tmp_path, epochs=1, learning_rate=0.001, bootstrap=2, **settings)).path
     found = inspect_runs([run], images=3, permutations=5)
     assert found.missing[0] == (
         "Features of the same images are left out: domain vessels has no images with classes that can be read."

@@ -260,7 +260,9 @@ def stopped(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def flipped(content: bytes) -> bytes:
-    middle = len(content) // 2
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        largest = archive.read(max(archive.infolist(), key=lambda entry: entry.file_size))
+    middle = content.index(largest) + len(largest) // 2  # not in what only fills up
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
