@@ -60,6 +60,14 @@ def test_finetune_in_python_writes_the_report_too(folder: Path, tmp_path: Path):
     assert "<html" in (result.path / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"), [({}, 0), ({"momentum": 0.5}, 1), ({"optimizer": "sgd", "momentum": 0.5}, 0)]
+)
+def test_a_momentum_that_does_nothing_is_told(folder: Path, tmp_path: Path, changes: dict[str, object], told: int):
+    run = run_finetune(config(folder, out=tmp_path / "run", epochs=1, bootstrap=2, **changes)).path
+    assert (run / "log.txt").read_text().count("--momentum has no effect on AdamW; give --optimizer sgd\n") == told
+
+
 def test_history_has_one_row_an_epoch(vanilla: Path):
     history = pd.read_csv(vanilla / "metrics.csv")
     assert history["epoch"].tolist() == [0, 1, 2]

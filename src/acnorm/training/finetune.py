@@ -91,6 +91,8 @@ def run_finetune(config: FinetuneConfig, *, until: int | None = None) -> Result:
         if first:
             _start_folder(config, run, data, model, kind)
         start_log()
+        if config.optimizer == "adamw" and config.momentum != FinetuneConfig.momentum:
+            logger.warning("--momentum has no effect on AdamW; give --optimizer sgd")
         logger.info("%s cases to train on, method %s", len(data.train.cases), config.method)
         return _train_and_finish(config, run, data, model, kind, until)
 
