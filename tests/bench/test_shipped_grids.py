@@ -116,3 +116,21 @@ def test_their_data_are_read(name: str, real_data: Path):
     kinds = {cell.labels["task"]: cell.inputs.collection.task for cell in cells}
     label_maps = {task for task, kind in kinds.items() if kind == "segmentation"}
     assert label_maps == {task for task in kinds if task.endswith("segmentation") or task in ("masks", "heart")}
+
+
+@pytest.mark.parametrize(
+    ("name", "only", "rates"),
+    [
+        ("study", ["task=retina"], {"vanilla": ("sgd", 0.03), "vanilla-adamw": ("adamw", 0.001)}),
+        ("ablation", ["task=nodules"], {"vanilla": ("sgd", 0.03), "acnorm-slow": ("sgd", 0.01), "vanilla-adamw": ("adamw", 0.001)}),
+        ("methods", ["task=heart"], {"vanilla": ("sgd", 0.03), "acnorm": ("sgd", 0.03)}),
+        ("methods", ["task=nodules"], {"vanilla": ("sgd", 0.01)}),
+        ("small", ["task=dr-grading", "fraction=1"], {"vanilla": ("adamw", 0.001)}),
+        ("recipes", ["task=retina"], {"vanilla-slow": ("sgd", 0.01), "vanilla-adamw-slow": ("adamw", 0.0003)}),
+    ],
+)  # fmt: skip
+def test_published_runs_stay_by_their_optimiser(name: str, only: list[str], rates: dict[str, tuple[str, float]]):
+    grid = read_grid(GRIDS / f"{name}.yaml").selected(["seed=0", f"method={','.join(rates)}", *only])
+    assert {
+        cell.labels["method"]: (cell.config.optimizer, cell.config.learning_rate) for cell in cells_of(grid)
+    } == rates
