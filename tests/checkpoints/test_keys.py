@@ -74,6 +74,16 @@ def test_a_network_that_bears_such_names_keeps_them(prefix: str):
     assert match_names(state, state) == state
 
 
+def test_a_run_of_prefixes_is_put_on_where_the_network_has_it():
+    """As smp has timm's encoders, beside a decoder."""
+    state = {"conv1.weight": 1, "layer1.0.bn1.bias": 2, "fc.bias": 3}
+    wanted = ["encoder.model.conv1.weight", "encoder.model.layer1.0.bn1.bias", "decoder.conv1.weight"]
+    expected = {"encoder.model.conv1.weight": 1, "encoder.model.layer1.0.bn1.bias": 2, "fc.bias": 3}
+    assert (
+        match_names(state, wanted) == match_names({f"module.{name}": state[name] for name in state}, wanted) == expected
+    )
+
+
 def test_what_matches_nothing_stays_as_it_is():
     state = {"module.conv.weight": 1, "epoch": 2}
     assert match_names(state, ["elsewhere.weight"]) == match_names(state, []) == state

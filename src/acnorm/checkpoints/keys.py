@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -93,7 +93,7 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
         {'encoder.conv.weight': 1, 'fc.bias': 2}
     """
     names = list(wanted)
-    wanted = set(names)
+    wanted = frozenset(names)
     own = of_targets(state)
     came = {name: name for name in own}  # the file's name of each, by what it is called now
     best = _without_wrappers(came, wanted)
@@ -108,14 +108,14 @@ def match_names(state: Mapping[str, Value], wanted: Collection[str]) -> dict[str
     return {name: own[origin] for name, origin in best.items()}
 
 
-def _without_wrappers(state: Names, wanted: set[str]) -> Names:
+def _without_wrappers(state: Names, wanted: frozenset[str]) -> Names:
     """The names with runs of known prefixes off, or one put on; of equals the one that is to be preferred."""
     best, seen = dict(state), {frozenset(state)}
     score = _score(best, wanted)
     queue = [best]
     while queue:
         names = queue.pop(0)
-        for candidate in (names, *(_prefixed(names, prefix, wanted) for prefix in PREFIXES)):
+        for candidate in (names, *(_prefixed(names, prefix, wanted) for prefix in _put_on(wanted))):
             if len(candidate) == len(names) and _score(candidate, wanted) > score:
                 best, score = candidate, _score(candidate, wanted)
         for prefix in PREFIXES:
@@ -126,7 +126,19 @@ def _without_wrappers(state: Names, wanted: set[str]) -> Names:
     return best
 
 
-def _score(state: Names, wanted: set[str]) -> tuple[int, int]:
+@lru_cache(maxsize=1)
+def _put_on(wanted: frozenset[str]) -> tuple[str, ...]:
+    """The known prefixes, and the runs of them in the network's names: smp has timm's encoders in encoder.model."""
+    runs = set()
+    for name in wanted:
+        run = ""
+        while step := next((prefix for prefix in PREFIXES if name.startswith(run + prefix)), None):
+            run += step
+        runs.add(run)
+    return tuple(dict.fromkeys((*PREFIXES, *sorted(runs - {""}))))
+
+
+def _score(state: Names, wanted: frozenset[str]) -> tuple[int, int]:
     """How many names fit, and how many of these the file calls an average, less those with a name to avoid."""
     fitting = wanted & state.keys()
     return len(fitting), sum(_standing(state[name]) for name in fitting)
