@@ -169,11 +169,7 @@ def only_fitting(collection: Collection, *, skip_bad: bool) -> Collection:
         acnorm.data.problems.DataError: c.png: has 2 axes, most have 3; keep images and volumes in data sets of their own, or give --skip-bad
     """  # noqa: E501
     if collection.task == "segmentation":
-        if skip_bad:
-            classes = len(collection.classes)
-            collection = without_broken(collection, lambda case: read_labelled(case, classes))
-        outlines = [outline(case) for case in collection.cases]
-        return _without(collection, shared(outlines) | odd_ones(outlines), skip_bad=skip_bad)
+        return fitting_label_maps(collection, skip_bad=skip_bad)[0]
     if skip_bad:
         found: list[Outline] = []
         collection = without_broken(collection, lambda case: found.append(outline_of(case, read_image(case))))
@@ -181,6 +177,23 @@ def only_fitting(collection: Collection, *, skip_bad: bool) -> Collection:
     files = [case for case in collection.cases if case.index is None and case.box is None]
     by_name = [Outline(case, 3 if is_volume(case.image) else 2, 1) for case in files]
     return _without(collection, odd_ones(by_name), skip_bad=skip_bad)
+
+
+def fitting_label_maps(collection: Collection, *, skip_bad: bool) -> tuple[Collection, dict[str, Outline]]:
+    """Return what ``only_fitting`` does of label maps, and by their ids what its cases are.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> case = Case("a", Path("gone.nii.gz"), 0, mask=Path("mask.nii.gz"))
+        >>> fitting_label_maps(Collection((case,), ("0", "1"), Path("hearts"), "pairs"), skip_bad=False)[1]["a"].axes
+        3
+    """
+    if skip_bad:
+        classes = len(collection.classes)
+        collection = without_broken(collection, lambda case: read_labelled(case, classes))
+    outlines = {case.id: outline(case) for case in collection.cases}
+    problems = shared(outlines.values()) | odd_ones(list(outlines.values()))
+    return _without(collection, problems, skip_bad=skip_bad), outlines
 
 
 def _without(collection: Collection, problems: Mapping[str, Problem], *, skip_bad: bool) -> Collection:

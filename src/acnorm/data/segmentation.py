@@ -12,7 +12,7 @@ import torch
 
 from acnorm.data.case import Case, Collection
 from acnorm.data.dataset import CACHE_BYTES
-from acnorm.data.fitting import only_fitting, outline, told_shared
+from acnorm.data.fitting import Outline, fitting_label_maps, told_shared
 from acnorm.data.intensities import IntensityPreprocessing, resample
 from acnorm.data.learnt import Learnt, learn
 from acnorm.data.patches import (
@@ -108,7 +108,7 @@ def load_segmentation(
             ...
         acnorm.data.problems.DataError: nowhere: no such file or folder; check the path
     """
-    collection = _fitting(data, format, skip_bad=skip_bad)
+    collection, outlines = _fitting(data, format, skip_bad=skip_bad)
     classes = len(collection.classes)
     splits = split_cases(collection, seed=seed, file=splits_file, skip_bad=skip_bad)
     learnt = learn(splits.train, classes)
@@ -123,10 +123,10 @@ def load_segmentation(
     )
     read = partial(_prepared, classes=classes, preprocessing=preprocessing)
     patches, whole = partial(read, whole=False), partial(read, whole=True)
-    outlines = [outline(case) for cases in splits.by_name().values() for case in cases]
+    placed = [replace(outlines[case.id], case=case) for cases in splits.by_name().values() for case in cases]
     warnings = (
         *(problem.line() for problem in (*collection.notes, *untrained)),
-        *told_shared(outlines, collection),
+        *told_shared(placed, collection),
     )
     for warning in warnings:
         logger.warning("%s", warning)
@@ -151,12 +151,12 @@ def load_segmentation(
     )
 
 
-def _fitting(data: Path | str, format: str | None, *, skip_bad: bool) -> Collection:
-    """The cases, all of which can be read and fit each other."""
+def _fitting(data: Path | str, format: str | None, *, skip_bad: bool) -> tuple[Collection, dict[str, Outline]]:
+    """The cases, all of which can be read and fit each other, and by their ids what they are."""
     collection = read_sound(data, format, skip_bad=skip_bad)
     if collection.task != "segmentation":
         raise UserError(f"{data}: holds no label maps; give data in nnU-Net's layout, or images beside masks.")
-    return only_fitting(collection, skip_bad=skip_bad)
+    return fitting_label_maps(collection, skip_bad=skip_bad)
 
 
 def _tell(

@@ -121,7 +121,8 @@ def _refuse_lone_header(path: Path) -> None:
     """Refuse a MetaImage header whose voxels are not there, of which ITK prints a line of its own."""
     if path.suffix.lower() != ".mhd" or not path.is_file():
         return
-    named = re.search(rb"^ElementDataFile\s*=\s*(.+?)\s*$", path.read_bytes()[:65536], re.MULTILINE)
+    with path.open("rb") as file:
+        named = re.search(rb"^ElementDataFile\s*=\s*(.+?)\s*$", file.read(65536), re.MULTILINE)
     name = named[1].decode(errors="replace") if named else "LOCAL"
     if "%" not in name and name.split()[0] not in ("LOCAL", "LIST") and not (path.parent / name).is_file():
         raise fault(path, f"its voxels are not there ({name})", "put that file beside it")
