@@ -1,6 +1,9 @@
-"""The exceptions that the command line tells in one line."""
+"""The exceptions that the command line tells in one line, and words for these lines."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
@@ -44,3 +47,32 @@ def printable(text: str) -> str:
         'conv?[31m.weight'
     """
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def near(value: Any, names: Iterable[str]) -> str:
+    """Return the nearest name as a question, behind a message; nothing where none is near.
+
+    Examples:
+        >>> near("acnrom", {"acnorm": 1, "vanilla": 2}), near("x", {"acnorm": 1})
+        (' (did you mean acnorm?)', '')
+    """
+    found = _nearest(str(value), list(names))
+    return f" (did you mean {found}?)" if found else ""
+
+
+def hint(value: str, names: Iterable[str]) -> str:
+    """Return what to give in the place of an unknown name: the nearest, or one of all where none is near.
+
+    Examples:
+        >>> hint("acnrom", ["acnorm", "vanilla"]), hint("x", ["acnorm", "vanilla"])
+        ('did you mean acnorm?', 'there are acnorm, vanilla.')
+    """
+    known = list(names)
+    found = _nearest(value, known)
+    return f"did you mean {found}?" if found else f"there are {', '.join(known)}."
+
+
+def _nearest(value: str, names: list[str]) -> str | None:
+    import difflib  # when something is wrong, and not with every start of the command line
+
+    return next(iter(difflib.get_close_matches(value, names, n=1)), None)

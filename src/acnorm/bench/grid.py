@@ -19,7 +19,6 @@ search: 10                                                    # optional: trials
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,11 +39,10 @@ from acnorm.bench.variants import (
     Variants,
     chosen_settings,
     is_setting,
-    near,
     read_only,
     with_folder,
 )
-from acnorm.errors import UserError
+from acnorm.errors import UserError, hint, near
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.metric_names import is_metric, metric_names
 from acnorm.training.metrics import SIGNED
@@ -156,8 +154,8 @@ class Grid:
         if not self._variants():
             for name in self.axes:
                 if not is_setting(name):
-                    hint = near(name, known_keys())
-                    raise self._wrong(f"axes: {name} is no setting{hint}, and there are no variants for its values")
+                    nearest = near(name, known_keys())
+                    raise self._wrong(f"axes: {name} is no setting{nearest}, and there are no variants for its values")
         for task, settings in self.tasks.items():
             both = [name for name in settings if name in self.axes]
             if both:
@@ -229,9 +227,8 @@ class Grid:
         known = [name for name in known if not name.startswith(SIGNED)]
         if self.metric is None or self.metric in known or (self.only and is_metric(self.metric)):
             return  # a task that is not asked for may have it
-        nearest = difflib.get_close_matches(self.metric, known, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}."
-        raise UserError(f"{self.source}: metric is {self.metric!r}, which no run can be compared by; {hint}")
+        told = f"{self.source}: metric is {self.metric!r}, which no run can be compared by"
+        raise UserError(f"{told}; {hint(self.metric, known)}")
 
     def of_config(
         self, labels: Mapping[str, Any], config: FinetuneConfig, known: dict[tuple[Any, ...], list[Division]]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from acnorm.errors import UserError
+from acnorm.errors import UserError, near
 from acnorm.training.config import METHOD_SETTINGS
 from acnorm.training.settings import flat, known_keys
 
@@ -62,17 +61,6 @@ def is_setting(axis: str) -> bool:
         (True, True, False)
     """
     return axis in known_keys() or axis in METHOD_SETTINGS
-
-
-def near(value: Any, names: Iterable[str]) -> str:
-    """Return the nearest name as a question, behind a message; nothing where none is near.
-
-    Examples:
-        >>> near("acnrom", {"acnorm": 1, "vanilla": 2}), near("x", {"acnorm": 1})
-        (' (did you mean acnorm?)', '')
-    """
-    found = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.6)
-    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def with_folder(settings: Mapping[str, Any], folder: str | None) -> dict[str, Any]:

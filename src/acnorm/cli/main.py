@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from acnorm._version import __version__
-from acnorm.errors import RunError, UserError, printable
+from acnorm.errors import RunError, UserError, hint, printable
 
 VERBS = {
     "check": "read every image of a data set and report what is wrong with it",
@@ -88,11 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(verb: str, arguments: list[str]) -> int:
     if verb not in VERBS:
-        import difflib
-
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}."
-        raise UserError(f"no verb {verb!r}; {hint}")
+        raise UserError(f"no verb {verb!r}; {hint(verb, VERBS)}")
     result: int = import_module(f"acnorm.cli.{verb}").main(arguments)
     return result
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 from typing import Any, cast
 
-from acnorm.errors import UserError
+from acnorm.errors import UserError, hint
 from acnorm.pretraining.autoencoder import Autoencoder
 from acnorm.pretraining.barlow_twins import BarlowTwins
 from acnorm.pretraining.byol import BYOL
@@ -63,7 +62,5 @@ def make_pretext(name: str, *settings: Pretext) -> Pretext:
         0.2
     """
     if name not in PRETEXTS:
-        near = difflib.get_close_matches(name.lower(), PRETEXTS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PRETEXTS)}."
-        raise UserError(f"--method {name!r} is not known; {hint} See acnorm pretrain --list.")
+        raise UserError(f"--method {name!r} is not known; {hint(name.lower(), PRETEXTS)} See acnorm pretrain --list.")
     return next((given for given in settings if type(given) is PRETEXTS[name]), PRETEXTS[name]())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, cast
 
-from acnorm.errors import UserError
+from acnorm.errors import UserError, near
 from acnorm.training.optimizer import OPTIMIZERS
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
@@ -295,8 +294,7 @@ def _are_methods(given: str) -> bool:
 
 def _nearest_method(given: str) -> str:
     unknown = next((name for name in str(given).split("+") if name not in METHODS), "")
-    near = difflib.get_close_matches(unknown, METHODS, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return near(unknown, METHODS)
 
 
 def _holds(rule: Callable[[Any], bool], value: Any) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
-from acnorm.errors import UserError
+from acnorm.errors import UserError, hint
 from acnorm.tuning.acnorm import ACNormTuning
 from acnorm.tuning.auto_rgn import AutoRGN
 from acnorm.tuning.bi_tuning import BiTuning
@@ -65,9 +64,7 @@ def make_method(name: str, *settings: Method) -> Method:
     names = name.split("+")
     for part in names:
         if part not in METHODS:
-            near = difflib.get_close_matches(part.lower(), METHODS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METHODS)}."
-            raise UserError(f"--method {part!r} is not known; {hint} See acnorm methods.")
+            raise UserError(f"--method {part!r} is not known; {hint(part.lower(), METHODS)} See acnorm methods.")
     made = [_one(part, settings) for part in names]
     return made[0] if len(made) == 1 else Combined(tuple(zip(names, made, strict=True)))
 
