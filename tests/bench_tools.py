@@ -76,6 +76,7 @@ def succeed(job: Job, value: float = 0.8, *, memory: int = 100 * MEBIBYTE) -> Ou
     """Leave a finished run."""
     job.run.mkdir(parents=True, exist_ok=True)
     (job.run / "metrics.json").write_text(json.dumps(result(value)))
+    (job.run / "metrics.csv").write_text("epoch,seconds\n0,60.0\n")
     return Outcome(0, memory, "")
 
 

@@ -30,4 +30,5 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         yield launch
 
     monkeypatch.setattr("acnorm.bench.run.local", local)
+    monkeypatch.setattr("acnorm.bench.forks.local", local)
     return jobs

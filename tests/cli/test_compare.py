@@ -54,27 +54,42 @@ def test_fractions_and_the_baseline(started: list[Job], tmp_path: Path, capsys: 
     assert "vanilla was worse than bn-only" in told or "vanilla looks worse than bn-only" in told
 
 
-def test_a_dry_run_writes_nothing_and_knows_what_was_measured(
+def test_a_dry_run_keeps_nothing_and_tells_what_the_grid_takes(
     started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert compare(tmp_path, "--seeds", "1", "--folds", "2", "--dry-run") == 0
-    told = capsys.readouterr().out
+    more = ["--seeds", "1", "--folds", "2", "--epochs", "11"]
+    assert compare(tmp_path, *more, "--dry-run") == 0
+    told, heard = capsys.readouterr()
     assert told.splitlines()[0].split() == ["method", "fraction", "seed", "fold", "state", "time", "memory"]
-    assert told.endswith("4 cells, 4 to run; time and memory are not known before the first is finished.\n")
+    # an epoch takes a minute, and there are ten more of them in a run
+    assert told.endswith(
+        "4 cells, 4 to run: about 40 min, up to 0.1 GiB of memory.\nTold by 2 of 2 pilot runs of one epoch.\n"
+    )
+    assert heard.startswith(
+        "acnorm: 2 pilot runs of one epoch, to know what the grid will take; nothing of them is kept. "
+        "Ctrl-C ends them, and so do 5 min.\n"
+    )
+    assert len(started) == 2
+    assert not any(job.config.exists() for job in started)
     assert not (tmp_path / "bench").exists()
+
+
+def test_a_dry_run_knows_what_finished_runs_took(
+    started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert compare(tmp_path, "--seeds", "1", "--folds", "2") == 0
     capsys.readouterr()
     assert compare(tmp_path, "--seeds", "2", "--folds", "2", "--dry-run") == 0
-    told = capsys.readouterr().out
+    told, heard = capsys.readouterr()
     assert told.endswith("8 cells, 4 to run: about 1 min, up to 0.1 GiB of memory.\n")
+    assert heard == ""
     assert len(started) == 4
 
 
 def test_settings_are_searched_by_one_switch(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert compare(tmp_path, "--seeds", "1", "--folds", "2", "--search", "3", "--dry-run") == 0
-    assert capsys.readouterr().out.endswith(
-        "4 cells, each the best of 3 trials: 12 runs in all; time and memory are not known before the first is finished.\n"
-    )
+    assert "4 cells, each the best of 3 trials: 12 runs in all: about 1 min" in capsys.readouterr().out
+    started.clear()
     assert compare(tmp_path, "--seeds", "1", "--folds", "2", "--search", "3") == 0
     assert len(started) == 12
     told = capsys.readouterr().out

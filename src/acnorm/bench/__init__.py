@@ -17,6 +17,7 @@ runner      the cells, a few at a time, wherever they run
 forks       on this machine: processes that split off from one that has imported everything (template); processes, where
             each starts from nothing; work is what each of them does
 engine_ray  tasks of a Ray cluster; ray_cell is what a worker does
+foresight   what a grid will take, by the cells that are finished or by pilot runs, which pilot makes
 results     the metrics of the finished cells, compared; over_tasks and ranks compare over tasks, words says it
 study       scores of candidates against the results of the cells: study_cells, study_scores, study_means and study_rows
             are its parts, judging the figures, study_words the sentences

@@ -9,8 +9,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
-import pandas as pd
-
 from acnorm.bench.cells import Cell, code_version
 from acnorm.bench.engine import Engine, Launch
 from acnorm.bench.forks import local
@@ -135,40 +133,3 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def foreseen(cells: Sequence[Cell], out: Path) -> pd.DataFrame:
-    """Return one row a cell: its labels, its state, and the seconds and memory that cells like it took so far.
-
-    Cells are alike if only seed and fold differ; where none like it has finished, the mean of all is taken, and nothing
-    is told where none has. Nothing is written.
-
-    Args:
-        cells: of a grid.
-        out: folder in which some may have run.
-
-    Examples:
-        >>> foreseen([], Path("nowhere")).empty
-        True
-    """
-    rows = pd.DataFrame([{**cell.labels, "address": cell.address} for cell in cells])
-    if rows.empty:
-        return rows
-    rows = rows.assign(state="waiting", seconds=float("nan"), memory=float("nan"))
-    if not (out / FILE).is_file():
-        return rows
-    store = Store(out)
-    known = store.table()
-    store.close()
-    if known.empty:
-        return rows
-    rows["state"] = (
-        rows["address"].map(known.drop_duplicates("address").set_index("address")["state"]).fillna("waiting")
-    )
-    labels = [name for name in rows.columns if f"label_{name}" in known and name not in ("seed", "fold")]
-    ours = rows[labels].map(str).agg("|".join, axis=1)
-    theirs = known[[f"label_{name}" for name in labels]].map(str).agg("|".join, axis=1)
-    for column in ("seconds", "memory"):
-        values = known[column].astype(float)
-        rows[column] = ours.map(values.groupby(theirs).mean()).fillna(values.mean())
-    return rows

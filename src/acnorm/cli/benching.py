@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from acnorm.bench.durations import in_words
 from acnorm.cli.tables import table
 from acnorm.errors import RunError, UserError
 
@@ -30,7 +31,11 @@ def add_flags(parser: Any) -> None:
     )
     parser.add_argument("--address", help="of the Ray cluster (auto: the one that this machine is part of)")
     parser.add_argument("--gpus-per-cell", type=float, help="with Ray: of each run, such as 0.25 (0)")
-    parser.add_argument("--dry-run", action="store_true", help="print the runs, their time and memory; run nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the runs, and the time and memory that they are expected to take; keep nothing",
+    )
 
 
 def run(grid: Grid, options: Any, command: str) -> int:
@@ -39,13 +44,13 @@ def run(grid: Grid, options: Any, command: str) -> int:
     Raises:
         RunError: cells failed; the report tells which, and why.
     """
-    from acnorm.bench.run import foreseen, refuse_counts, run_bench
+    from acnorm.bench.run import refuse_counts, run_bench
     from acnorm.cli.progress import Progress
 
     refuse_counts(options.jobs, options.threads)
     engine, jobs = _engine(options), 1 if options.jobs is None else options.jobs
     if options.dry_run:
-        print(ahead(foreseen(grid.cells(), options.out), jobs, grid.search or 1))
+        print(_look_ahead(grid, options, jobs))
         return 0
     with Progress() as progress:
         store = run_bench(
@@ -68,6 +73,43 @@ def run(grid: Grid, options: Any, command: str) -> int:
             f"which, {options.out / 'logs'} what they said. The same command tries them again."
         )
     return 0
+
+
+def _look_ahead(grid: Grid, options: Any, jobs: int) -> str:
+    """What would be run and what it would take, by what is finished or by pilot runs."""
+    from contextlib import closing
+    from tempfile import TemporaryDirectory
+
+    import pandas as pd
+
+    from acnorm.bench.foresight import finished, foreseen
+    from acnorm.bench.forks import local
+    from acnorm.bench.pilot import PATIENCE, pilots_for, run_pilots
+    from acnorm.bench.runner import threads_for
+    from acnorm.bench.store import Store
+    from acnorm.cli.progress import Progress
+
+    cells, known = grid.cells(), finished(options.out)
+    pilots = pilots_for(cells, known) if options.engine == "local" else []
+    if not pilots:
+        return ahead(foreseen(cells, known), jobs, grid.search or 1)
+    sys.stderr.write(
+        f"acnorm: {len(pilots)} pilot runs of one epoch, to know what the grid will take; nothing of them is kept. "
+        f"Ctrl-C ends them, and so do {in_words(PATIENCE)}.\n"
+    )
+    with (
+        TemporaryDirectory(prefix="acnorm-pilots-") as folder,
+        closing(Store(Path(folder))) as store,
+        Progress() as progress,
+        local(options.threads or threads_for(jobs)) as launch,
+    ):
+        found = run_pilots(pilots, store, launch, jobs=jobs, told=progress.show)
+    rows = foreseen(cells, pd.concat([known, found.known], ignore_index=True))
+    told = f"Told by {len(found.known)} of {found.planned} pilot runs of one epoch."
+    if len(found.known) + len(found.failed) < found.planned:
+        told += " The others had not finished; what they would have told is taken to be as in these."
+    failed = [f"A pilot run failed: {words}" for words in found.failed]
+    return "\n".join([ahead(rows, jobs, grid.search or 1), told, *failed])
 
 
 def _engine(options: Any) -> Opens | None:
@@ -124,7 +166,8 @@ def ahead(cells: pd.DataFrame, jobs: int, trials: int = 1) -> str:
         return f"{table(rows)}\n\n{told}."
     if left["seconds"].isna().all():
         return f"{table(rows)}\n\n{told}; time and memory are not known before the first is finished."
-    return f"{table(rows)}\n\n{told}: about {max(1, round(seconds / 60))} min, up to {_memory(memory)} of memory."
+    about = in_words(60 * max(1, round(seconds / 60)))
+    return f"{table(rows)}\n\n{told}: about {about}, up to {_memory(memory)} of memory."
 
 
 def _time(seconds: float) -> str:
