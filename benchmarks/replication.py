@@ -2,10 +2,11 @@
 
     python benchmarks/replication.py --runs runs --out docs/results
 
-For each bench that is there: its runs as NAME_cells.csv (settings, hashes, metrics; one row a run) and NAME_table.md,
-differences to plain BatchNorm paired by task, source, share of the labels and seed. Runs that are published and not in
-the folder stay, so that a bench grows from several machines. A place is a task with a source and a share: its
-difference is the mean over seeds, and intervals are t intervals over places, so that many seeds of one count once.
+For each bench that is there, or published: its runs as NAME_cells.csv (settings, hashes, metrics; one row a run) and
+NAME_table.md, differences to plain BatchNorm paired by task, source, share of the labels and seed. Runs that are
+published and not in the folder stay, so that a bench grows from several machines. A place is a task with a source and a
+share: its difference is the mean over seeds, and intervals are t intervals over places, so that many seeds of one count
+once. Ranks over tasks and their tests are those of ``acnorm bench report``.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ import pandas as pd
 from scipy import stats
 
 from acnorm.bench.judging import judged, over_targets
-from acnorm.bench.results import metric_of
+from acnorm.bench.over_tasks import over_tasks
+from acnorm.bench.results import Block, Level, Results, metric_of
 from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
+from acnorm.report.bench_tables import ranks_table
+from acnorm.report.critical_difference import critical_difference_diagram
+from acnorm.report.drawing import PAGE_COLOURS
+from acnorm.report.tables import as_markdown
 
 BENCHES = {
     "study": "test",
@@ -34,6 +40,7 @@ BENCHES = {
     "small": "test",
     "recipes": "val",
 }
+RANKED = ("methods", "small")  # which compare methods, the others forms and recipes of one
 PLACE = ["task", "source", "fraction"]
 CELL = [*PLACE, "method", "seed", "fold"]
 MEASURED = ["metric", "score", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
@@ -57,18 +64,23 @@ def runs_of(folder: Path, split: str) -> pd.DataFrame:
     return table[[name for name in CELL + MEASURED + ORIGIN if name in table]].reset_index(drop=True)
 
 
+def published(file: Path) -> pd.DataFrame:
+    """Runs that are published."""
+    return pd.read_csv(file, dtype=dict.fromkeys((*CONTENT, "address"), str))
+
+
 def with_published(runs: pd.DataFrame, file: Path) -> pd.DataFrame:
     """These runs, and those that are published and were not run here: of the same data, checkpoint and splits alone."""
     if not file.is_file():
         return runs
-    published = pd.read_csv(file, dtype=dict.fromkeys(CONTENT, str))
+    before = published(file)
     here = [name for name in CELL if name != "method"]
-    now = published[here].merge(runs[[*here, *CONTENT]].drop_duplicates(here), how="left", on=here, indicator="known")
-    same = (published[CONTENT].fillna("").to_numpy() == now[CONTENT].fillna("").to_numpy()).all(axis=1)
+    now = before[here].merge(runs[[*here, *CONTENT]].drop_duplicates(here), how="left", on=here, indicator="known")
+    same = (before[CONTENT].fillna("").to_numpy() == now[CONTENT].fillna("").to_numpy()).all(axis=1)
     kept = same | (now["known"] == "left_only").to_numpy()
     if not kept.all():
         print(f"{file.name}: {(~kept).sum()} runs of other data, checkpoints or splits than those here are left out")
-    return pd.concat([published[kept], runs]).drop_duplicates(CELL, keep="last").reset_index(drop=True)
+    return pd.concat([before[kept], runs]).drop_duplicates(CELL, keep="last").reset_index(drop=True)
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -163,6 +175,28 @@ def between(runs: pd.DataFrame, pairs: list[tuple[str, str]]) -> str:
     return "\n".join(head(scores_of(runs)) + lines_of(pd.DataFrame(found.values(), index=list(found)))) + "\n"
 
 
+def ranked(runs: pd.DataFrame, order: list[str], image: Path) -> str:
+    """Comparison over tasks, as ``acnorm bench report`` makes it, of the methods that have runs of every task."""
+    in_tasks = runs.groupby("method")["task"].nunique()
+    names = [name for name in order if in_tasks[name] == runs["task"].nunique()]
+    blocks = []
+    for (task, source, fraction), rows in runs.groupby(PLACE, sort=False):
+        values = rows[rows["method"].isin(names)].pivot_table(index=["seed", "fold"], columns="method", values="score")
+        levels = tuple(Level(name, len(values), None, None, None) for name in names)
+        metric = str(rows["metric"].iloc[0])
+        blocks.append(Block(f"{task}, {source}", source, fraction, metric, False, levels, (), str(task), values))
+    over = over_tasks(Results(tuple(blocks), runs, {}, order[0], {}))
+    if over is None or len(names) < 2:
+        return ""
+    if over.groups and len(names) > 2:
+        drawn = critical_difference_diagram(over).replace('style="', 'style="background: white; ', 1)
+        for ink, name in PAGE_COLOURS.items():  # which a page of its own has not
+            drawn = drawn.replace(name, ink)
+        image.write_text(drawn, encoding="utf-8")
+    table = ranks_table(over, "method", order[0])
+    return "\n".join([as_markdown(table), "", table.note, "", *(f"- {line}" for line in over.sentences)]) + "\n"
+
+
 def judge_scores(runs: pd.DataFrame, file: Path, method: str) -> str:
     """How published scores of checkpoints, of ``acnorm bench study``, go with what a method made of them."""
     scores = pd.read_csv(file)
@@ -202,19 +236,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     for name, split in BENCHES.items():
-        if not (options.runs / name / "bench.sqlite").is_file():
+        file, here = options.out / f"{name}_cells.csv", (options.runs / name / "bench.sqlite").is_file()
+        if not here and not file.is_file():
             continue
-        runs = with_published(runs_of(options.runs / name, split), options.out / f"{name}_cells.csv")
+        runs = with_published(runs_of(options.runs / name, split), file) if here else published(file)
         order = ["vanilla", *[method for method in dict.fromkeys(runs["method"]) if method != "vanilla"]]
         text, rows = table_of(runs, order)
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
         pairs += [("acnorm", "borrowing"), ("acnorm", "dense"), ("acnorm", "top-5")]
         pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow"), ("acnorm-adamw", "vanilla-adamw")]
         pairs += [("acnorm-adamw", "scaling-adamw"), ("acnorm-adamw", "permuted-adamw")]
+        if name in RANKED:
+            text += "\n" + ranked(runs, order, options.out.parent / "images" / f"{name}_ranks.svg")
         if name == "study":
             text += "\n" + judge_scores(runs, options.out / "study_scores.csv", "acnorm")
         text += "\n" + between(runs, pairs) if name in ("ablation", "other_norms") else ""
-        runs.to_csv(options.out / f"{name}_cells.csv", index=False, float_format="%.5f")
+        runs.to_csv(file, index=False, float_format="%.5f")
         (options.out / f"{name}_table.md").write_text(text)
         if len(rows) > 1:
             what = f"{scores_of(runs)} less that of plain BatchNorm"

@@ -6,8 +6,11 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from acnorm.bench.ranks import mean_ranks
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "replication.py"
 
@@ -47,3 +50,30 @@ def test_published_runs_of_something_else_are_not_compared(
     assert capsys.readouterr().out == (
         "cells.csv: 1 runs of other data, checkpoints or splits than those here are left out\n"
     )
+
+
+def test_methods_are_ranked_over_tasks_where_all_have_runs(replication: ModuleType, tmp_path: Path):
+    drawn = np.random.default_rng(0)
+    methods, tasks = ["vanilla", "acnorm", "bss"], ["eyes", "heart", "lung", "liver"]
+    whole = pd.concat(
+        runs(method, task=task, metric="dice", source=source, score=float(drawn.random()))
+        for method in methods
+        for task in tasks
+        for source in ("moco", "supervised")
+    )
+    some = runs("lwf", task="eyes", metric="dice")
+    text = replication.ranked(pd.concat([whole, some]), [*methods, "lwf"], tmp_path / "ranks.svg")
+    values = whole.groupby(["task", "method"])["score"].mean().unstack()[methods].to_numpy()
+    ranks = dict(zip(methods, mean_ranks(values), strict=True))
+    shown = {
+        line.split(" | ")[0].strip("| "): line.split(" | ")[1] for line in text.splitlines() if line.startswith("| ")
+    }
+    assert {name: shown[name] for name in methods} == {name: f"{rank:.2f}" for name, rank in ranks.items()}
+    assert "lwf" not in text
+    assert "4 tasks and 3 that are compared" in text
+    assert (tmp_path / "ranks.svg").read_text().startswith("<svg")
+
+
+def test_one_task_has_no_ranks(replication: ModuleType, tmp_path: Path):
+    both = pd.concat([runs("vanilla", metric="dice"), runs("acnorm", metric="dice")])
+    assert replication.ranked(both, ["vanilla", "acnorm"], tmp_path / "ranks.svg") == ""
