@@ -68,6 +68,15 @@ def test_a_momentum_that_does_nothing_is_told(folder: Path, tmp_path: Path, chan
     assert (run / "log.txt").read_text().count("--momentum has no effect on AdamW; give --optimizer sgd\n") == told
 
 
+def test_settings_of_label_maps_are_told_to_do_nothing_without_them(folder: Path, tmp_path: Path):
+    run = run_finetune(
+        config(folder, out=tmp_path / "run", epochs=1, bootstrap=2, patch_size=16, spacing="1,1", patches_per_case=4)
+    ).path
+    told = "--patch-size, --spacing: no effect on images without label maps; leave out\n"
+    assert (run / "log.txt").read_text().count(told) == 1
+
+
+
 def test_history_has_one_row_an_epoch(vanilla: Path):
     history = pd.read_csv(vanilla / "metrics.csv")
     assert history["epoch"].tolist() == [0, 1, 2]

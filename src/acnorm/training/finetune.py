@@ -44,6 +44,7 @@ from acnorm.training.shipping import example_batch, ship
 from acnorm.training.trackers import tracking
 
 logger = logging.getLogger("acnorm")
+OF_LABEL_MAPS = ("patch_size", "patches_per_case", "spacing")
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,20 @@ def run_finetune(config: FinetuneConfig, *, until: int | None = None) -> Result:
         start_log()
         if config.optimizer == "adamw" and config.momentum != FinetuneConfig.momentum:
             logger.warning("--momentum has no effect on AdamW; give --optimizer sgd")
+        if data.collection.task == "classification":
+            _warn_of_patches(config)
         logger.info("%s cases to train on, method %s", len(data.train.cases), config.method)
         return _train_and_finish(config, run, data, model, kind, until)
+
+
+def _warn_of_patches(config: FinetuneConfig) -> None:
+    """Tell of settings that only data with label maps have a use for."""
+    usual = FinetuneConfig(data=config.data, model=config.model, out=config.out).to_dict()
+    usual |= {} if config.task is None else find_task(config.task).settings
+    given = [name for name in OF_LABEL_MAPS if getattr(config, name) != usual[name]]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        logger.warning("%s: no effect on images without label maps; leave out", flags)
 
 
 def _refuse_processes(config: FinetuneConfig, processes: int) -> None:
