@@ -76,7 +76,6 @@ def test_settings_of_label_maps_are_told_to_do_nothing_without_them(folder: Path
     assert (run / "log.txt").read_text().count(told) == 1
 
 
-
 def test_history_has_one_row_an_epoch(vanilla: Path):
     history = pd.read_csv(vanilla / "metrics.csv")
     assert history["epoch"].tolist() == [0, 1, 2]

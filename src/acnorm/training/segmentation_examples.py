@@ -83,7 +83,8 @@ def _at(values: NDArray[Any], level: int | None) -> NDArray[Any]:
 def _draw(
     file: Path, image: NDArray[np.float32], truth: NDArray[np.integer[Any]], found: NDArray[np.integer[Any]]
 ) -> None:
-    grey = image[:3] if len(image) >= 3 else image[:1].repeat(3, axis=0)
+    # colour images in grey as well: one of the outlines is lost on the orange of a fundus
+    grey = (image[:3].mean(axis=0, keepdims=True) if len(image) >= 3 else image[:1]).repeat(3, axis=0)
     low, high = np.percentile(grey, (0.5, 99.5))
     pixels = ((grey - low) / max(high - low, 1e-6)).clip(0, 1).transpose(1, 2, 0) * 255
     scale = max(1, round(_SIDE / max(truth.shape)))
