@@ -38,9 +38,10 @@ BENCHES = {
     "other_norms": "test",
     "methods": "test",
     "small": "test",
+    "controls": "test",
     "recipes": "val",
 }
-RANKED = ("methods", "small")  # which compare methods, the others forms and recipes of one
+RANKED = ("methods", "small", "controls")  # which compare methods, the others forms and recipes of one
 PLACE = ["task", "source", "fraction"]
 CELL = [*PLACE, "method", "seed", "fold"]
 MEASURED = ["metric", "score", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
@@ -250,7 +251,7 @@ def main() -> None:
             text += "\n" + ranked(runs, order, options.out.parent / "images" / f"{name}_ranks.svg")
         if name == "study":
             text += "\n" + judge_scores(runs, options.out / "study_scores.csv", "acnorm")
-        text += "\n" + between(runs, pairs) if name in ("ablation", "other_norms") else ""
+        text += "\n" + between(runs, pairs) if name in ("ablation", "other_norms", "controls") else ""
         runs.to_csv(file, index=False, float_format="%.5f")
         (options.out / f"{name}_table.md").write_text(text)
         if len(rows) > 1:

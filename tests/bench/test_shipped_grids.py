@@ -18,7 +18,7 @@ from acnorm.training.config import FinetuneConfig
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 GRIDS = BENCHMARKS / "grids"
 COUNTS = {"smoke": 18, "small": 648, "paper": 648, "study": 552, "ablation": 570, "methods": 324, "other_norms": 54}
-COUNTS |= {"recipes": 144}
+COUNTS |= {"recipes": 144, "controls": 288}
 METHODS = {"vanilla", "linear-probe", "bn-only", "l2sp", "bss", "stochnorm", "acnorm", "acnorm-identity", "acnorm+l2sp"}
 
 
@@ -106,6 +106,13 @@ def test_the_parts_that_small_names(only: list[str], count: int):
 
 
 @pytest.mark.real
+def test_plain_and_acnorm_cells_of_the_controls_are_those_of_small():
+    """So that a copy of the folder of ``small`` has them."""
+    only = ["method=vanilla,acnorm"]
+    small, controls = (cells_of(read_grid(GRIDS / f"{name}.yaml").selected(only)) for name in ("small", "controls"))
+    assert [cell.address for cell in controls] == [cell.address for cell in small]
+
+
 @pytest.mark.parametrize("name", COUNTS)
 def test_their_data_are_read(name: str, real_data: Path):
     """With the real data, but without the checkpoints."""
