@@ -128,6 +128,17 @@ def test_without_cases_a_released_test_set_is_judged_over_runs(tmp_path: Path):
     assert results.blocks[0].comparisons[0].difference.p == pytest.approx(expected.pvalue)
 
 
+def test_no_interval_leaves_the_range_of_the_metric(tmp_path: Path):
+    store = planned(tmp_path, seeds=(0, 1))
+    results = results_of(finish(store, lambda row: 0.6 + 0.3 * row["label_seed"] * (row["label_method"] == "bn-only")))
+    (block,) = results.blocks
+    (item,) = block.comparisons
+    assert (item.difference.low, item.difference.high) == (-1.0, 1.0)
+    assert block.levels[1].mean.mean == pytest.approx(0.75)
+    assert (block.levels[1].mean.low, block.levels[1].mean.high) == (0.0, 1.0)
+    assert item.difference.p == pytest.approx(0.5)  # of the t-test, as it is
+
+
 def test_blocks_are_tasks_and_fractions_and_p_values_are_corrected_over_all(tmp_path: Path):
     store = planned(
         tmp_path,

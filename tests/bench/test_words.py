@@ -63,6 +63,10 @@ def test_verdicts(difference: Difference, corrected: float | None, lower: bool, 
             "acnorm and vanilla differ by less than 1 % in macro AUC on these data: +0.001 (95 % interval -0.004 to +0.006).",
         ),
         (
+            told(Difference(0.0, 0.0, 0.0, 1.0), 1.0, runs=3),
+            "acnorm and vanilla came to the same macro AUC in each of 3 pairs of runs.",
+        ),
+        (
             told(Difference(0.1), None, runs=1),
             "Nothing can be concluded about acnorm and vanilla in macro AUC: a difference of +0.100, without an interval: give more seeds or folds.",
         ),

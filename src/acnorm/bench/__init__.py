@@ -1,6 +1,7 @@
 """Many runs as one: a grid of cells that are run once each, and what can be concluded from them.
 
 statistics  intervals and tests of paired differences, as functions of arrays
+ranges      where a metric ends, and with it every interval
 folds       repeated divisions into train, validation and test, and shares of the training labels
 cells       one run of a grid, addressed by what decides its result
 store       cells, their states and their metrics in SQLite

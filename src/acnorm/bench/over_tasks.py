@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from acnorm.bench.ranges import difference_within
 from acnorm.bench.ranks import (
     LEAST_TASKS,
     Friedman,
@@ -147,6 +148,8 @@ def _against(by_task: dict[str, list[Block]], names: Sequence[str], baseline: st
         apart = np.array([value[name] - value[baseline] for value in values])
         apart = apart[~np.isnan(apart)]
         mean = corrected_resampled_t(apart, 0.0) if len(apart) else Difference(float("nan"))
+        metrics = {block.metric for blocks in by_task.values() for block in blocks}
+        mean = difference_within(mean, min(metrics)) if len(metrics) == 1 else mean
         rows.append(Against(name, len(apart), mean, signed_rank(apart), None, win_tie_loss(list(apart))))
     corrected = holm([row.tested.p if row.tested else None for row in rows])
     return tuple(replace(row, corrected=value) for row, value in zip(rows, corrected, strict=True))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from acnorm.bench.ranges import difference_within, mean_within
 from acnorm.bench.resampled import read_test_cases, resampled_metric
 from acnorm.bench.statistics import (
     Difference,
@@ -246,6 +247,7 @@ class _Comparing:
         mean = None
         if len(values):
             mean = self._difference(np.asarray(values, dtype=np.float64), self._sampled(name, values.index))
+            mean = mean_within(mean, self.metric)
         return Level(name, len(values), mean, seconds, None if pd.isna(memory) else int(memory))
 
     def _comparison(self, name: str) -> Comparison:
@@ -258,11 +260,12 @@ class _Comparing:
         sampled = None if first is None or second is None else first - second
         alone = None if sampled is None else bootstrap_difference(apart, sampled)
         deviation = 0.0 if is_constant(apart) else float(np.std(apart, ddof=1))
+        # of one run each, chance in training is not known, however many patients there are
+        difference = self._difference(apart, sampled) if len(apart) > 1 else Difference(float(apart[0]))
         return Comparison(
             name=name,
             runs=len(pairs),
-            # of one run each, chance in training is not known, however many patients there are
-            difference=self._difference(apart, sampled) if len(apart) > 1 else Difference(float(apart[0])),
+            difference=difference_within(difference, self.metric),
             over_patients=alone,
             corrected=None,
             record=win_tie_loss([-value for value in apart] if self.lower else list(apart)),

@@ -81,6 +81,8 @@ def sentence_of(
             f"{first} was {verdict} than {second} in {metric} by {told}, which is beyond chance on these data "
             f"(Holm-corrected p {_p(corrected)})."
         )
+    if difference.low == difference.high == 0:
+        return f"{first} and {second} came to the same {metric} in each of {runs} pairs of runs."
     if verdict == "alike":
         return f"{first} and {second} differ by less than 1 % in {metric} on these data: {told}."
     if difference.low > 0 or difference.high < 0:
