@@ -4,6 +4,7 @@ statistics  intervals and tests of paired differences, as functions of arrays
 ranges      where a metric ends, and with it every interval
 folds       repeated divisions into train, validation and test, and shares of the training labels
 cells       one run of a grid, addressed by what decides its result
+made_of     the data and the checkpoint that a cell was planned with, which it looks at again as it starts and ends
 store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
 unique_keys YAML in which no name stands twice

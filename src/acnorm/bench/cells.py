@@ -146,6 +146,16 @@ def read_inputs(config: FinetuneConfig) -> Inputs:
     return Inputs(collection, data, _weights(config.weights), network_content(config.model))
 
 
+def forget_inputs() -> None:
+    """Have ``read_inputs`` look at data and checkpoints again, which may have changed since it first did.
+
+    Examples:
+        >>> forget_inputs()
+    """
+    _read_data.cache_clear()
+    _weights.cache_clear()
+
+
 @functools.lru_cache(maxsize=64)
 def _read_data(data: str, format: str | None, skip_bad: bool) -> tuple[Collection, str]:
     collection = read_sound(data, format, skip_bad=skip_bad)

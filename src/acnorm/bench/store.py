@@ -19,6 +19,7 @@ import pandas as pd
 import yaml
 
 from acnorm.bench.cells import Cell, code_version
+from acnorm.bench.made_of import line_of
 from acnorm.data.atomic import replacing
 from acnorm.data.split_file import write_assignment
 from acnorm.errors import UserError
@@ -186,7 +187,9 @@ class Store:
             write_assignment(splits, cell.division.assigned, cell.division.origin)
         own = {"splits": str(splits), "out": str(self.run_folder(address))}
         text, file = (
-            yaml.dump(own, Dumper=_DUMPER, allow_unicode=True) + _settings_text(cell.config, Path.cwd()),
+            f"{line_of(cell.inputs)}\n"
+            + yaml.dump(own, Dumper=_DUMPER, allow_unicode=True)
+            + _settings_text(cell.config, Path.cwd()),
             self.config_file(address),
         )
         if not file.is_file():
