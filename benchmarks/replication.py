@@ -116,7 +116,7 @@ def lines_of(rows: pd.DataFrame) -> list[str]:
     found = []
     for (name, row), holms in zip(rows.iterrows(), corrected, strict=True):
         figures = f"{row['places']:.0f} | {row['mean']:+.4f} | {row['low']:+.3f} to {row['high']:+.3f}"
-        signs = f"{row['up']:.0f} / {row['down']:.0f} | {number(row['p'])} | {number(holms)}"
+        signs = f"{row['up']:.0f} / {row['down']:.0f} | {chance(row['p'])} | {chance(holms)}"
         found.append(f"| {name} | {figures} | {signs} |")
     return found
 
@@ -124,6 +124,11 @@ def lines_of(rows: pd.DataFrame) -> list[str]:
 def number(value: float | None, form: str = ".3f") -> str:
     """A number, or a dash where there is none."""
     return "–" if value is None or np.isnan(value) else format(value, form)
+
+
+def chance(value: float | None) -> str:
+    """A p value, or a dash where there is none."""
+    return "< 0.001" if value is not None and value < 0.001 else number(value)
 
 
 def name_of(place: tuple[str, str, float], fractions: int) -> str:
