@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acnorm.report.tables import LATEX, Table, as_html, as_latex, as_markdown, escape_latex
+from acnorm.report.tables import LATEX, Table, as_html, as_latex, as_markdown, escape_latex, latex_needs
 
 texts = st.text(alphabet="ab_%&$#{}~^<>|[]–±\\ 0", max_size=8)
 TABLE = Table(
@@ -28,6 +28,18 @@ def test_latex_prints_the_text(text: str):
     assert printed(escaped) == text
     bare = re.sub(r"\\[&%$#_{}]|\\text\w+\{\}|\{\[\}|\$[^$]*\$", "", escaped)
     assert not set(bare) & set("&%$#_{}~^\\")
+
+
+def test_greek_letters_are_commands_and_lines_are_joined():
+    assert escape_latex("α-β Ωμ\n\nx") == r"$\alpha$-$\beta$ $\Omega$$\mu$ x"
+    assert all(sign.isascii() for sign in escape_latex("αβγδεζηθικλμνξοπρςστυφχψωΓΔΘΛΞΠΣΥΦΨΩ±×→≤≥∞µ−–"))
+
+
+def test_what_latex_needs_is_said():
+    assert latex_needs([escape_latex("τ ± 1")]) == r"% needs: \usepackage{booktabs}"
+    assert latex_needs(["naïve 你"]) == (
+        "% needs: \\usepackage{booktabs} \\usepackage[T1]{fontenc}\n% needs: XeLaTeX or LuaLaTeX, and a font that has 你"
+    )
 
 
 def test_latex_has_a_cell_for_each_column():

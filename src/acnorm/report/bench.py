@@ -17,7 +17,7 @@ from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
 from acnorm.report.page import page
 from acnorm.report.search import choices_table, search_sentence
-from acnorm.report.tables import as_html, as_latex, as_markdown
+from acnorm.report.tables import as_html, as_latex, as_markdown, latex_needs
 
 HASH_DIGITS = 16  # as in the names of the run folders
 
@@ -104,7 +104,7 @@ def latex(results: Results, over: OverTasks | None = None) -> str:
         '% needs: \\\\usepackage{booktabs}\\n'
     """
     tables = [as_latex(table) for tables in tables_of(results, over).values() for table in tables]
-    return "\n\n".join(["% needs: \\usepackage{booktabs}", *tables]) + "\n"
+    return "\n\n".join([latex_needs(tables), *tables]) + "\n"
 
 
 def _sentences(results: Results) -> list[str]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+_GREEK = (
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+    "nu", "xi", "omicron", "pi", "rho", "varsigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+)  # fmt: skip
+_CAPITALS = {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"}
 LATEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -18,7 +24,16 @@ LATEX = {
     "–": "--",
     "−": "$-$",
     "±": r"$\pm$",
+    "×": r"$\times$",
+    "→": r"$\to$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
+    "µ": r"$\mu$",
+    **{chr(0x3B1 + at): "o" if name == "omicron" else rf"$\{name}$" for at, name in enumerate(_GREEK)},
+    **{chr(0x391 + at): rf"$\{name.title()}$" for at, name in enumerate(_GREEK) if name.title() in _CAPITALS},
 }
+LAST_LATIN = 0x17F  # letters up to it are known to LaTeX's T1 encoding
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,22 @@ def escape_latex(text: str) -> str:
         >>> escape_latex("p_1 < 5 %")
         'p\\\\_1 \\\\textless{} 5 \\\\%'
     """
-    return "".join(LATEX.get(sign, sign) for sign in text)
+    return "".join(LATEX.get(sign, sign) for sign in re.sub(r"\s*[\n\r\v\f\u0085\u2028\u2029]\s*", " ", text))
+
+
+def latex_needs(tables: Sequence[str]) -> str:
+    """Return the comment that says what tables of ``as_latex`` need: packages and, for some letters, another LaTeX.
+
+    Examples:
+        >>> latex_needs(["p"]), latex_needs(["naïve"])
+        ('% needs: \\\\usepackage{booktabs}', '% needs: \\\\usepackage{booktabs} \\\\usepackage[T1]{fontenc}')
+    """
+    letters = sorted({sign for table in tables for sign in table if not sign.isascii()})
+    beyond = [sign for sign in letters if ord(sign) > LAST_LATIN]
+    told = r"% needs: \usepackage{booktabs}" + (r" \usepackage[T1]{fontenc}" if len(letters) > len(beyond) else "")
+    if beyond:
+        told += f"\n% needs: XeLaTeX or LuaLaTeX, and a font that has {' '.join(beyond)}"
+    return told
 
 
 def as_html(table: Table) -> str:
