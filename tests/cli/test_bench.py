@@ -89,3 +89,14 @@ def test_a_grid_after_only_is_no_part_of_it(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().err == (
         f"acnorm: --only: {grid} is no AXIS=VALUE; give the grid before --only; see acnorm bench --help.\n"
     )
+
+
+def test_a_look_ahead_refuses_the_folder_that_the_run_would_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    content = {"base": base(tmp_path), "axes": {"method": ["vanilla", "bn-only"]}}
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(content))
+    command = ["bench", str(tmp_path / "grid.yaml"), "--dry-run", "--out"]
+    assert main([*command, str(tmp_path)]) == 2
+    told = f"acnorm: --out {tmp_path}: holds files but no bench (no bench.sqlite); give another folder.\n"
+    assert capsys.readouterr().err == told
+    assert main([*command, str(tmp_path / "grid.yaml")]) == 2
+    assert capsys.readouterr().err == f"acnorm: --out {tmp_path / 'grid.yaml'}: is a file; give a folder.\n"

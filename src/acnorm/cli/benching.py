@@ -44,12 +44,13 @@ def run(grid: Grid, options: Any, command: str) -> int:
     Raises:
         RunError: cells failed; the report tells which, and why.
     """
-    from acnorm.bench.run import refuse_counts, run_bench
+    from acnorm.bench.run import refuse_counts, refuse_other_files, run_bench
     from acnorm.cli.progress import Progress
 
     refuse_counts(options.jobs, options.threads)
     engine, jobs = _engine(options), 1 if options.jobs is None else options.jobs
     if options.dry_run:
+        refuse_other_files(options.out)
         print(_look_ahead(grid, options, jobs))
         return 0
     with Progress() as progress:
