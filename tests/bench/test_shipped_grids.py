@@ -105,7 +105,6 @@ def test_the_parts_that_small_names(only: list[str], count: int):
     assert " ".join(only) in text
 
 
-@pytest.mark.real
 def test_plain_and_acnorm_cells_of_the_controls_are_those_of_small():
     """So that a copy of the folder of ``small`` has them."""
     only = ["method=vanilla,acnorm"]
@@ -113,6 +112,7 @@ def test_plain_and_acnorm_cells_of_the_controls_are_those_of_small():
     assert [cell.address for cell in controls] == [cell.address for cell in small]
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("name", COUNTS)
 def test_their_data_are_read(name: str, real_data: Path):
     """With the real data, but without the checkpoints."""

@@ -1,5 +1,3 @@
-"""Pictures of segmented cases: which slices of a volume, and outlines that are seen on any image."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,7 +6,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acnorm.training import segmentation_examples as pictures
+from acnorm.training import segmentation_examples
+from acnorm.training.segmentation_examples import SLICES, shown_slices
+
+
+def test_an_image_is_shown_as_it_is():
+    assert shown_slices(np.zeros((4, 5), int), np.zeros((4, 5), int)) == [None]
+
+
+@pytest.mark.parametrize("levels", [1, 5, 40])
+def test_the_fullest_slice_comes_first_and_others_are_spread_over_all_that_is_labelled(levels: int):
+    truth, found = np.zeros((2, 6, 6, 50), int)
+    truth[0, 0, 5 : 5 + levels] = 1
+    found[:2, :2, 5] = 1
+    first, *others = shown_slices(truth, found)
+    assert first == 5
+    assert others == sorted(set(others))
+    assert len(others) <= SLICES
+    assert {first, *others} <= set(range(5, 5 + levels))
+    assert max([first, *others]) == 4 + levels
+
+
+def test_an_empty_volume_shows_one_slice():
+    assert shown_slices(np.zeros((4, 5, 6), int), np.zeros((4, 5, 6), int)) == [0]
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -17,19 +37,18 @@ def test_outlines_are_the_only_colours(tmp_path: Path, channels: int):
     image[0] *= 3  # an orange eye
     truth, found = np.zeros((40, 40), int), np.zeros((40, 40), int)
     truth[5:20, 5:20], found[10:30, 10:30] = 1, 2
-    pictures._draw(tmp_path / "eye.png", image, truth, found)
+    segmentation_examples._draw(tmp_path / "eye.png", image, truth, found)
     drawn = np.asarray(Image.open(tmp_path / "eye.png"))
     grey = (drawn == drawn[..., :1]).all(-1)
-    assert set(map(tuple, drawn[~grey].tolist())) == {pictures._TRUTH, pictures._FOUND}
+    outlines = {segmentation_examples._TRUTH, segmentation_examples._FOUND}
+    assert set(map(tuple, drawn[~grey].tolist())) == outlines
     assert grey.mean() > 0.8
     assert len(np.unique(drawn[grey])) > 100
 
 
-def test_slices_with_labels_are_shown_the_fullest_first_and_no_more_than_fit():
+def test_shown_slices_are_spread_evenly_over_those_with_labels():
     truth, found = np.zeros((6, 6, 40), int), np.zeros((6, 6, 40), int)
     truth[:2, :2, 3:30], found[2:, 2:, 35] = 1, 1
-    shown = pictures.shown_slices(truth, found)
+    shown = shown_slices(truth, found)
     assert shown[0] == 35
     assert sorted(shown) == [3, 6, 10, 13, 17, 20, 23, 27, 35]
-    assert pictures.shown_slices(truth * 0, found * 0) == [0]
-    assert pictures.shown_slices(truth[..., 3], found[..., 3]) == [None]
