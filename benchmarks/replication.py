@@ -27,7 +27,7 @@ from acnorm.bench.over_tasks import over_tasks
 from acnorm.bench.results import Block, Level, Results, metric_of
 from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
-from acnorm.report.bench_tables import ranks_table
+from acnorm.report.bench_tables import p_value, ranks_table
 from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import PAGE_COLOURS
 from acnorm.report.tables import as_markdown
@@ -127,8 +127,8 @@ def number(value: float | None, form: str = ".3f") -> str:
 
 
 def chance(value: float | None) -> str:
-    """A p value, or a dash where there is none."""
-    return "< 0.001" if value is not None and value < 0.001 else number(value)
+    """A p value, or a dash where there is none, which tables of numbers have as NaN."""
+    return p_value(None if value is None or np.isnan(value) else value)
 
 
 def name_of(place: tuple[str, str, float], fractions: int) -> str:

@@ -102,8 +102,7 @@ def run_finetune(config: FinetuneConfig, *, until: int | None = None) -> Result:
 
 def _warn_of_patches(config: FinetuneConfig) -> None:
     """Tell of settings that only data with label maps have a use for."""
-    usual = FinetuneConfig(data=config.data, model=config.model, out=config.out).to_dict()
-    usual |= {} if config.task is None else find_task(config.task).settings
+    usual = _usual(config)
     given = [name for name in OF_LABEL_MAPS if getattr(config, name) != usual[name]]
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -239,6 +238,13 @@ def _write_acnorm(config: FinetuneConfig, run: RunFolder, trained: nn.Module, do
     )
 
 
+def _usual(config: FinetuneConfig) -> dict[str, Any]:
+    """The settings that a run has where none but its data, network, folder and task are given."""
+    usual = FinetuneConfig(data=config.data, model=config.model, out=config.out).to_dict()
+    usual |= {} if config.task is None else find_task(config.task).settings
+    return usual
+
+
 def command_of(config: FinetuneConfig) -> str:
     """Return the shell command that makes the same run.
 
@@ -246,12 +252,10 @@ def command_of(config: FinetuneConfig) -> str:
         >>> command_of(FinetuneConfig(data="my eyes", model="cifar/resnet20", out="run", epochs=3))
         "acnorm finetune --data 'my eyes' --model cifar/resnet20 --out run --epochs 3"
     """
-    default = FinetuneConfig(data=config.data, model=config.model, out=config.out).to_dict()
-    default |= {} if config.task is None else find_task(config.task).settings
     parts = ["acnorm", "finetune"]
     for name in ("data", "model", "out"):
         parts += flag_of(name, getattr(config, name))
-    usual = flat(default)
+    usual = flat(_usual(config))
     for name, value in flat(config.to_dict()).items():
         if name not in ("resume", "overwrite") and value != usual[name] and value is not None:
             parts += flag_of(name, str(value))
