@@ -49,6 +49,21 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number of things in words: of one thing, or of several.
+
+    Args:
+        number: of things.
+        one: what one of them is called.
+        several: what several are called; as one with an "s" where not given.
+
+    Examples:
+        >>> counted(1, "cell"), counted(3, "cell"), counted(1, "pair of runs", "pairs of runs")
+        ('1 cell', '3 cells', '1 pair of runs')
+    """
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
+
+
 def near(value: Any, names: Iterable[str]) -> str:
     """Return the nearest name as a question, behind a message; nothing where none is near.
 

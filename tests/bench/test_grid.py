@@ -210,13 +210,43 @@ def test_a_variant_is_a_value_with_settings_of_its_own(tmp_path: Path):
     assert vanilla.config.acnorm.init == "paper"
 
 
+AGAIN = {"method": "acnorm", "acnorm": {"init": "paper"}}
+
+
 def test_a_variant_without_effect_is_the_same_cell(tmp_path: Path):
-    first, second = grid(
-        tmp_path,
-        axes={"method": ["acnorm", "again"]},
-        variants={"again": {"method": "acnorm", "acnorm": {"init": "paper"}}},
-    ).cells()
-    assert first.address == second.address
+    axes = {"method": ["acnorm", "again"], "batch_size": [8, 16]}
+    cells = grid(tmp_path, axes=axes, variants={"again": AGAIN}, compare="batch_size").cells()
+    addresses = {(cell.labels["method"], cell.labels["batch_size"]): cell.address for cell in cells}
+    assert addresses["acnorm", 8] == addresses["again", 8] != addresses["acnorm", 16] == addresses["again", 16]
+
+
+def test_two_names_of_the_same_runs_are_not_compared(tmp_path: Path):
+    axes = {"method": ["acnorm", "again", "vanilla"]}
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, axes=axes, variants={"again": AGAIN}).cells()
+    assert str(error.value) == "grid: method: 'acnorm' and 'again' have the same settings; leave one of them out."
+
+
+def test_values_that_differ_in_some_places_are_compared(tmp_path: Path):
+    axes = {"method": ["vanilla", "acnorm"], "acnorm.temperature": [0.5, 1.0]}
+    assert len(grid(tmp_path, axes=axes, compare="acnorm.temperature").cells()) == 4  # plain BatchNorm has none
+    tasks = {"one": {}, "other": {"variants": {"again": {"method": "bn-only"}}}}
+    axes = {"method": ["acnorm", "again"]}
+    assert len(grid(tmp_path, axes=axes, variants={"again": AGAIN}, tasks=tasks).cells()) == 4
+
+
+@pytest.mark.parametrize("tasks", [{}, {"eyes": {}}])
+def test_an_unknown_network_is_told_before_anything_runs(tmp_path: Path, tasks: dict[str, Any]):
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, base=base(tmp_path, model="cifar/resnet21"), tasks=tasks).cells()
+    where = "grid: tasks: eyes: " if tasks else ""
+    assert str(error.value).startswith(f"{where}--model 'cifar/resnet21' is not known; did you mean cifar/resnet32 or cifar/resnet20 ")
+
+
+def test_a_task_has_a_name(tmp_path: Path):
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, tasks={"": {}})
+    assert str(error.value) == "grid: tasks: one has an empty name; give it a name."
 
 
 def test_tasks_have_variants_of_their_own(tmp_path: Path):

@@ -11,6 +11,8 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import roc_auc_score
 
 from acnorm.bench.resampled import read_test_cases, resampled_macro_auc, resampled_metric
+from acnorm.data.case import Case
+from acnorm.training.evaluate import Predictions, write_per_case
 from acnorm.training.metrics import classification_metrics, multilabel_metrics
 
 CASES, SAMPLES = 24, 6
@@ -94,3 +96,18 @@ def test_test_cases_are_read_by_id(tmp_path: Path):
     assert table.index.tolist() == ["01", "02"]
     assert table["patient"].tolist() == ["007", "02"]
     assert table["label"].tolist() == ["none", "1|2"]
+
+
+def test_the_area_of_a_sure_network_is_that_of_its_metrics(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    rest = 10.0 ** -draw.uniform(8, 12, CASES)
+    rest[::3] *= 100
+    probabilities = np.stack([1 - rest, rest], axis=1)
+    cases = tuple(Case(str(at), Path("eyes.npz"), label=at % 2) for at in range(CASES))
+    found = Predictions(cases, probabilities)
+    write_per_case(tmp_path / "per_case.csv", {"test": found})
+    table = read_test_cases(tmp_path)
+    assert table is not None
+    table = table.loc[[case.id for case in cases]]
+    area = resampled_metric(table, "macro_auc", np.ones((1, CASES), dtype=np.int64))
+    assert area == pytest.approx(classification_metrics(found.labels, probabilities)["macro_auc"], abs=1e-12)

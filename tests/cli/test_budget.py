@@ -28,7 +28,7 @@ def test_tied_candidates_are_fine_tuned_shortly(zoo: list[str], tmp_path: Path, 
     told = capsys.readouterr()
     lines = told.out.splitlines()
     at = next(at for at, line in enumerate(lines) if "By knn we cannot tell " in line)
-    assert lines[at + 1] == "Short fine-tunes (bn-only, macro AUC on validation cases, of 1 epochs):"
+    assert lines[at + 1] == "Short fine-tunes (bn-only, macro AUC on validation cases, of 1 epoch):"
     assert "are alike after 1 epochs: take either." in lines[-3]
     assert lines[-2].startswith("Cost: ")
     assert lines[-2].endswith(" of 10 min.")

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,33 @@ def test_settings_are_searched_by_one_switch(started: list[Job], tmp_path: Path,
     assert "| bn-only | 6 | " in told
     assert "bn-only.rate " in told
     assert "Settings were searched: 3 trials for every method in every fold" in told
+
+
+def test_a_look_ahead_at_a_search_says_what_the_search_needs(
+    started: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert compare(tmp_path, "--search", "3", "--dry-run") == 2
+    assert capsys.readouterr().err == "acnorm: --search needs Optuna: pip install 'acnorm[search]' (or optuna).\n"
+    assert not started
+
+
+def test_a_look_ahead_that_is_terminated_keeps_nothing_and_tells_what_it_knows(
+    started: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def killed(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr("acnorm.bench.pilot.Runner.run", killed)
+    before = signal.getsignal(signal.SIGTERM)
+    assert compare(tmp_path, "--dry-run") == 0
+    assert "Told by 0 of 2 pilot runs of one epoch." in capsys.readouterr().out
+    assert not list(folder.iterdir())
+    assert not started
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -149,7 +149,7 @@ WARNINGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "one slice": (lambda data: (nifti(data / A, image(0, (6, 5, 1))), nifti(data / LABEL, mask((6, 5, 1)))), f"{A}: the volume has one slice; look whether that is right"),
     "one value": (lambda data: nifti(data / A, np.zeros(SHAPE)), f"{A}: every pixel has the same value; look at it, export it again"),
     "same volume twice": (lambda data: (data / "imagesTr/b_0000.nii.gz").write_bytes((data / A).read_bytes()), "; keep one of them"),
-    "unlabelled test case": (lambda data: (data / "labelsTs/d.nii.gz").unlink(), "imagesTs: 1 cases have no label (first d) and are left out; add their labels to test on them"),
+    "unlabelled test case": (lambda data: (data / "labelsTs/d.nii.gz").unlink(), "imagesTs: 1 case has no label (first d) and is left out; add their labels to test on them"),
 }  # fmt: skip
 
 

@@ -83,16 +83,17 @@ def test_what_failed_and_what_is_not_finished_is_told(tmp_path: Path):
         store.fail(first, "the loss is <not> finite", memory=None)
     page = write_bench_report(store.folder).read_text()
     assert "3 of 4 cells are not finished: the figures are of the others." in page
-    assert "1 cells failed twice and are left out, with their pairs." in page
+    assert "1 cell failed twice and is left out, with its pairs." in page
     assert "<td>the loss is &lt;not&gt; finite</td>" in page
     assert "No pair of runs has finished yet." in page
-    assert "\n- 1 cells failed twice and are left out, with their pairs.\n" in (store.folder / "results.md").read_text()
+    assert "\n- 1 cell failed twice and is left out, with its pairs.\n" in (store.folder / "results.md").read_text()
     assert not SVG.findall(page)
 
 
-def test_few_pairs_are_a_caution(tmp_path: Path):
-    page = write_bench_report(finished(tmp_path, seeds=(0, 1)).folder).read_text()
-    assert "Some comparisons rest on 2 pairs of runs: their intervals are themselves uncertain." in page
+@pytest.mark.parametrize(("seeds", "told"), [((0,), "1 pair of runs"), ((0, 1), "2 pairs of runs")])
+def test_few_pairs_are_a_caution(tmp_path: Path, seeds: tuple[int, ...], told: str):
+    page = write_bench_report(finished(tmp_path, seeds=seeds).folder).read_text()
+    assert f"Some comparisons rest on {told}: their intervals are themselves uncertain." in page
 
 
 def test_tables_for_other_programs(tmp_path: Path):

@@ -7,7 +7,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -17,6 +16,7 @@ from torch.nn import functional
 from acnorm.data.case import Case
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.preprocessing import Preprocessing
+from acnorm.data.tables import read_table
 from acnorm.training.evaluate import (
     EXAMPLES,
     Predictions,
@@ -118,13 +118,13 @@ def test_a_metric_that_is_not_defined_says_why_and_is_json():
 def test_the_table_holds_each_case_of_each_split(tmp_path: Path):
     val, test = random_predictions(5, patients=True), random_predictions(7)
     write_per_case(tmp_path / "per_case.csv", {"val": val, "test": test})
-    table = pd.read_csv(tmp_path / "per_case.csv", keep_default_na=False)
+    table = read_table(tmp_path / "per_case.csv", ["split", "id", "patient"])
     assert table["split"].tolist() == ["val"] * 5 + ["test"] * 7
     assert table["id"].tolist() == [case.id for case in (*val.cases, *test.cases)]
     assert table["patient"].tolist() == [case.patient or "" for case in (*val.cases, *test.cases)]
     probabilities = np.concatenate([val.probabilities, test.probabilities])
     names = [f"probability_{at}" for at in range(3)]
-    np.testing.assert_allclose(table[names], probabilities, atol=1e-6)
+    np.testing.assert_array_equal(table[names], probabilities)
     assert (table["prediction"] == probabilities.argmax(axis=1)).all()
     np.testing.assert_allclose(table["loss"], np.concatenate([val.losses, test.losses]), atol=1e-6)
 

@@ -25,6 +25,7 @@ from acnorm.data.fitting import only_fitting
 from acnorm.data.skipping import read_sound
 from acnorm.errors import UserError
 from acnorm.models.pretrained import PRETRAINED
+from acnorm.models.sources import find_source
 from acnorm.training.config import METHOD_SETTINGS, NOT_PART_OF_THE_RESULT, FinetuneConfig
 from acnorm.tuning.method import setting_of
 
@@ -134,7 +135,7 @@ def read_inputs(config: FinetuneConfig) -> Inputs:
     """Read what a configuration names.
 
     Raises:
-        UserError: the data cannot be read, or the checkpoint is not there.
+        UserError: the network is not known, the data cannot be read, or the checkpoint is not there.
 
     Examples:
         >>> read_inputs(FinetuneConfig(data="nowhere", model="cifar/resnet20", out="run"))
@@ -142,6 +143,7 @@ def read_inputs(config: FinetuneConfig) -> Inputs:
             ...
         acnorm.data.problems.DataError: nowhere: no such file or folder; check the path
     """
+    find_source(config.model)
     collection, data = _read_data(config.data, config.format, config.skip_bad)
     return Inputs(collection, data, _weights(config.weights), network_content(config.model))
 

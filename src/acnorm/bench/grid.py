@@ -22,13 +22,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from acnorm.bench.cells import Cell, Inputs, read_inputs
+from acnorm.bench.cells import Cell, Inputs, deciding, read_inputs
 from acnorm.bench.folds import Division, divisions, with_fraction
 from acnorm.bench.search import space_of
 from acnorm.bench.unique_keys import load_unique
@@ -160,6 +160,8 @@ class Grid:
             both = [name for name in settings if name in self.axes]
             if both:
                 raise self._wrong(f"tasks: {both[0]} of {task} is an axis as well; leave it out of one of them")
+        if "" in self.tasks:
+            raise self._wrong("tasks: one has an empty name; give it a name")
         values = [value for axis in self.axes.values() for value in axis]
         unused = [name for name, _ in self._variants() if name not in values]
         if unused:
@@ -267,6 +269,7 @@ class Grid:
         """Give the values of the axes and the settings of all runs, those of seeds, folds and fractions together."""
         found = compared = False
         seen: dict[str, Mapping[str, Any]] = {}
+        alike: dict[str, dict[str, list[str]]] = {}
         tasks: list[tuple[str | None, Mapping[str, Any]]] = [*self.tasks.items()] or [(None, {})]
         for task, own in tasks:
             for values in product(*self.axes.values()):
@@ -285,11 +288,33 @@ class Grid:
                 found, compared = True, compared or chosen[self.compare] == self.baseline
                 if self.search is not None:
                     self._refuse_searched_axes(config, labels, seen)
+                place = str({**labels, self.compare: None})
+                alike.setdefault(place, {}).setdefault(_settled(config), []).append(repr(chosen[self.compare]))
                 yield labels, config
         if not found:
             raise self._wrong(f"{'--only' if self.only else 'exclude'} leaves no run; leave some of it out")
         if not compared and not self.only:
             raise self._wrong(f"exclude leaves no run of the baseline {self.baseline!r}; leave some of it out")
+        if not self.only:
+            self._refuse_twins([list(settled.values()) for settled in alike.values()])
+
+    def _refuse_twins(self, places: Sequence[Sequence[Sequence[str]]]) -> None:
+        """Refuse two values of the compared axis that stand for the same runs wherever both are.
+
+        Args:
+            places: of each place in the other axes, the values that stand for the same settings, together.
+        """
+        together = {pair for place in places for values in place for pair in combinations(values, 2)}
+        apart = {
+            (first, second)
+            for place in places
+            for one, other in combinations(place, 2)
+            for first, second in [*product(one, other), *product(other, one)]
+        }
+        twins = sorted(together - apart)
+        if twins:
+            one, two = twins[0]
+            raise self._wrong(f"{self.compare}: {one} and {two} have the same settings; leave one of them out")
 
     def _settings(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a run: those of a task before those of all, those of the axes before both."""
@@ -312,6 +337,11 @@ class Grid:
             raise self._wrong(
                 f"{apart[0]}: {one} and {two} differ in nothing but what is searched; leave one of them out, or search"
             )
+
+
+def _settled(config: FinetuneConfig) -> str:
+    """What decides the result of a run, its files by their names."""
+    return json.dumps([deciding(config), config.data, config.weights, config.splits], sort_keys=True, default=str)
 
 
 def read_grid(file: Path) -> Grid:

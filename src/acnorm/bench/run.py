@@ -63,7 +63,7 @@ def run_bench(
     cells = grid.cells()
     refuse_other_files(out)
     here = _here(launch, jobs, threads or threads_for(jobs))
-    with here if engine is None else engine(out, cells) as where, _terminated_as_interrupted():
+    with here if engine is None else engine(out, cells) as where, terminated_as_interrupted():
         store = Store(out)
         about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric, "search": None}
         about |= {"command": command, "code": code_version(), "searching": grid.search is not None}
@@ -119,8 +119,13 @@ def refuse_other_files(out: Path) -> None:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """End the cells when asked to terminate, as on an interrupt."""
+def terminated_as_interrupted() -> Iterator[None]:
+    """Take being asked to terminate for an interrupt, which ends the cells.
+
+    Examples:
+        >>> with terminated_as_interrupted():
+        ...     pass
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

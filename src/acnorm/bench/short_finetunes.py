@@ -16,7 +16,7 @@ from acnorm.bench.durations import in_words, seconds_of
 from acnorm.bench.halving import Halving, Train, Tried, as_plain, halve
 from acnorm.bench.words import metric_in_words
 from acnorm.data.atomic import replacing
-from acnorm.errors import UserError
+from acnorm.errors import UserError, counted
 from acnorm.ranking.result import Ranking
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.finetune import command_of, run_finetune
@@ -247,7 +247,7 @@ def as_text(found: ShortFinetunes) -> str:
     if found.note:
         return f"No short fine-tunes: {found.note}."
     metric = metric_in_words(_plain(found.monitor))
-    lines = [f"Short fine-tunes ({found.method}, {metric} on validation cases, of {found.epochs} epochs):"]
+    lines = [f"Short fine-tunes ({found.method}, {metric} on validation cases, of {counted(found.epochs, 'epoch')}):"]
     lines += [f"  {_line(item, metric)}" for item in found.halving.ordered]
     lines.append(_verdict(found, metric))
     cost = f"Cost: {in_words(found.halving.seconds)} of {in_words(found.budget)}"

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from acnorm.bench.judging import Estimate
 from acnorm.bench.study import FEW_TARGETS, Judgement, Study
 from acnorm.bench.study_rows import AT_RANDOM, ELSEWHERE, LEAST_TARGETS, Row, side_of
+from acnorm.bench.words import unfinished_sentence
+from acnorm.errors import counted
 
 
 def number(value: Estimate, sign: str = "") -> str:
@@ -91,11 +93,11 @@ def cautions(study: Study) -> list[str]:
     """
     told = []
     if study.unfinished:
-        told.append(f"{study.unfinished} of {study.cells} cells are not finished: the figures are of the others.")
+        told.append(unfinished_sentence(study.unfinished, study.cells))
     if 0 < len(study.targets) < FEW_TARGETS:
         count = len(study.targets)
         limits = "are too narrow with so few" if count > 2 else "take three, and there are none"
-        targets = f"There {'are' if count > 1 else 'is'} {count} target{'s' * (count > 1)}"
+        targets = f"There {'are' if count > 1 else 'is'} {counted(count, 'target')}"
         told.append(f"{targets}: intervals {limits}, and figures say nothing about other kinds of data.")
     if study.one_size:
         told.append('All candidates have as many parameters: the rule "largest" says nothing here.')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from acnorm.bench.statistics import Difference
+from acnorm.errors import counted
 
 LEVEL = 0.05
 MARGIN = 0.01  # the difference that a reader asks about: 1 %
@@ -82,7 +83,8 @@ def sentence_of(
             f"(Holm-corrected p {_p(corrected)})."
         )
     if difference.low == difference.high == 0:
-        return f"{first} and {second} came to the same {metric} in each of {runs} pairs of runs."
+        where = "the one pair" if runs == 1 else f"each of {runs} pairs"
+        return f"{first} and {second} came to the same {metric} in {where} of runs."
     if verdict == "alike":
         return f"{first} and {second} differ by less than 1 % in {metric} on these data: {told}."
     if difference.low > 0 or difference.high < 0:
@@ -98,6 +100,17 @@ def sentence_of(
         f"which leaves room for {first} to be better by up to {most:.3f} and worse by up to {least:.3f}"
         f"{f'; {_needed(needed, runs)}' if share and needed != 0 else ''}."
     )
+
+
+def unfinished_sentence(unfinished: int, cells: int) -> str:
+    """Return the caution that figures are not of all cells.
+
+    Examples:
+        >>> unfinished_sentence(1, 8), unfinished_sentence(3, 8)[:28]
+        ('1 of 8 cells is not finished: the figures are of the others.', '3 of 8 cells are not finishe')
+    """
+    verb = "is" if unfinished == 1 else "are"
+    return f"{unfinished} of {counted(cells, 'cell')} {verb} not finished: the figures are of the others."
 
 
 def _needed(needed: int | None, runs: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from acnorm.bench.durations import in_words
 from acnorm.cli.tables import table
-from acnorm.errors import RunError, UserError
+from acnorm.errors import RunError, UserError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,11 +67,13 @@ def run(grid: Grid, options: Any, command: str) -> int:
     store.close()
     finish(options.out)
     if counts["running"]:
-        print(f"{counts['running']} cells are being run by another process: acnorm bench status {options.out}")
+        running = counted(counts["running"], "cell is", "cells are")
+        print(f"{running} being run by another process: acnorm bench status {options.out}")
     if counts["failed"]:
         raise RunError(
-            f"{counts['failed']} of {sum(counts.values())} cells failed twice; {options.out / 'report.html'} tells "
-            f"which, {options.out / 'logs'} what they said. The same command tries them again."
+            f"{counts['failed']} of {counted(sum(counts.values()), 'cell')} failed twice; "
+            f"{options.out / 'report.html'} tells which, {options.out / 'logs'} what they said. "
+            "The same command tries them again."
         )
     return 0
 
@@ -86,10 +88,14 @@ def _look_ahead(grid: Grid, options: Any, jobs: int) -> str:
     from acnorm.bench.foresight import finished, foreseen
     from acnorm.bench.forks import local
     from acnorm.bench.pilot import PATIENCE, pilots_for, run_pilots
+    from acnorm.bench.run import terminated_as_interrupted
     from acnorm.bench.runner import threads_for
+    from acnorm.bench.search import check_search
     from acnorm.bench.store import Store
     from acnorm.cli.progress import Progress
 
+    if grid.search is not None:
+        check_search()
     cells, known = grid.cells(), finished(options.out)
     pilots = pilots_for(cells, known) if options.engine == "local" else []
     if not pilots:
@@ -99,6 +105,7 @@ def _look_ahead(grid: Grid, options: Any, jobs: int) -> str:
         f"Ctrl-C ends them, and so do {in_words(PATIENCE)}.\n"
     )
     with (
+        terminated_as_interrupted(),
         TemporaryDirectory(prefix="acnorm-pilots-") as folder,
         closing(Store(Path(folder))) as store,
         Progress() as progress,
@@ -150,7 +157,7 @@ def ahead(cells: pd.DataFrame, jobs: int, trials: int = 1) -> str:
         method   seed  state    time  memory
         vanilla  0     waiting  90 s  1.0 GiB
         <BLANKLINE>
-        1 cells, 1 to run: about 2 min, up to 1.0 GiB of memory.
+        1 cell, 1 to run: about 2 min, up to 1.0 GiB of memory.
     """
     labels = [name for name in cells.columns if name not in _OWN]
     rows = [[*labels, "state", "time", "memory"]]
@@ -158,9 +165,9 @@ def ahead(cells: pd.DataFrame, jobs: int, trials: int = 1) -> str:
         place = [_shown(cell[name]) for name in labels]
         rows.append([*place, cell["state"], _time(cell["seconds"]), _memory(cell["memory"])])
     left = cells[cells["state"] != "done"].drop_duplicates("address")
-    told = f"{len(cells)} cells, {len(left)} to run"
+    told = f"{counted(len(cells), 'cell')}, {len(left)} to run"
     if trials > 1:
-        told = f"{len(cells)} cells, each the best of {trials} trials: {trials * len(cells)} runs in all"
+        told = f"{counted(len(cells), 'cell')}, each the best of {trials} trials: {trials * len(cells)} runs in all"
         left = cells
     seconds, memory = trials * left["seconds"].sum() / jobs, left["memory"].max() * jobs
     if not len(left):

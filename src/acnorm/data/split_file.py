@@ -10,6 +10,7 @@ from typing import Any
 from acnorm.data.atomic import replacing
 from acnorm.data.case import SPLITS, UNUSED, Case
 from acnorm.data.problems import fault
+from acnorm.errors import counted
 
 _ANEW = "delete it to have the splits made anew"
 _ANOTHER = "give one that acnorm wrote, or a new name to have the splits written there"
@@ -64,7 +65,7 @@ def _refuse_other_cases(file: Path, *, strange: list[str], absent: list[str]) ->
 
 
 def _cases(names: Sequence[str]) -> str:
-    return f"{len(names)} case{'s' if len(names) > 1 else ''}"
+    return counted(len(names), "case")
 
 
 def _first(names: Iterable[str]) -> str:

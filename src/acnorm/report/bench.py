@@ -10,7 +10,9 @@ from markupsafe import Markup
 from acnorm.bench.over_tasks import OverTasks, over_tasks
 from acnorm.bench.results import Block, Results, results_of
 from acnorm.bench.store import Store
+from acnorm.bench.words import unfinished_sentence
 from acnorm.data.atomic import replacing
+from acnorm.errors import counted
 from acnorm.report import bench_figures
 from acnorm.report.bench_tables import memory, seconds, tables_of
 from acnorm.report.critical_difference import critical_difference_diagram
@@ -192,16 +194,19 @@ def _cautions(results: Results) -> list[str]:
     if results.about.get("searching"):
         cautions.append(search_sentence(results.about))
     elif unfinished:
-        cautions.append(f"{unfinished} of {len(results.table)} cells are not finished: the figures are of the others.")
+        cautions.append(unfinished_sentence(unfinished, len(results.table)))
     if results.failed:
-        cautions.append(f"{len(results.failed)} cells failed twice and are left out, with their pairs.")
+        failed = counted(len(results.failed), "cell failed", "cells failed")
+        left_out = "is left out, with its" if len(results.failed) == 1 else "are left out, with their"
+        cautions.append(f"{failed} twice and {left_out} pairs.")
     if len(_codes(results)) > 1:
         cautions.append(f"Runs were made by {len(_codes(results))} versions of the code; results.csv tells which.")
     if len(results.metrics) > 1:
         cautions.append("Blocks have different metrics, whose differences are not on one scale.")
     few = min((item.runs for block in results.blocks for item in block.comparisons), default=0)
     if 0 < few < 5:
-        cautions.append(f"Some comparisons rest on {few} pairs of runs: their intervals are themselves uncertain.")
+        pairs = counted(few, "pair of runs", "pairs of runs")
+        cautions.append(f"Some comparisons rest on {pairs}: their intervals are themselves uncertain.")
     return cautions
 
 

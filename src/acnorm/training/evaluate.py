@@ -131,6 +131,7 @@ def write_per_case(file: Path, predictions: dict[str, Predictions]) -> None:
     """Write one row a case: split, id, patient, label, prediction, loss and the probability of each class.
 
     Classes are numbers; where a case may show several there is a bar between (`0|2`), and "none" stands for none.
+    Probabilities have all their digits, since those of a sure network differ in the last ones alone.
 
     Examples:
         >>> write_per_case.__name__
@@ -149,7 +150,7 @@ def write_per_case(file: Path, predictions: dict[str, Predictions]) -> None:
             }
         )
         for at in range(found.probabilities.shape[1]):
-            table[f"probability_{at}"] = found.probabilities[:, at].round(6)
+            table[f"probability_{at}"] = found.probabilities[:, at]
         tables.append(table)
     with replacing(file) as draft:
         pd.concat(tables).to_csv(draft, index=False)

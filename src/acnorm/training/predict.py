@@ -135,5 +135,5 @@ def _table(found: Predictions, classes: tuple[str, ...], labelled: bool) -> pd.D
         frame["label"] = [named(case.shown, classes) for case in found.cases]
     frame["prediction"] = [named(found.found(at), classes) for at in range(len(found.cases))]
     for at, name in enumerate(classes):
-        frame[f"probability_{name}"] = found.probabilities[:, at].round(6)
+        frame[f"probability_{name}"] = found.probabilities[:, at]
     return frame

@@ -59,7 +59,7 @@ def test_the_test_images_of_todays_release_have_no_vessels_and_are_left_out(tmp_
         [("21_training", None)],
     )
     assert [note.line() for note in collection.notes] == [
-        f"{tmp_path}/test: 1 cases have no label (first 01_test) and are left out; add their labels to test on them"
+        f"{tmp_path}/test: 1 case has no label (first 01_test) and is left out; add their labels to test on them"
     ]
 
 

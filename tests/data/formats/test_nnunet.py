@@ -49,7 +49,7 @@ def test_cases_have_their_channels_label_patient_and_split(tmp_path: Path):
     np.testing.assert_array_equal(found.image.values, np.stack((np.zeros((4, 5, 3)), np.ones((4, 5, 3)))))
     np.testing.assert_array_equal(found.mask, np.arange(60).reshape(4, 5, 3) % 3)
     assert [note.line() for note in collection.notes] == [
-        f"{tmp_path}/imagesTs: 1 cases have no label (first heart_4) and are left out; add their labels to test on them"
+        f"{tmp_path}/imagesTs: 1 case has no label (first heart_4) and is left out; add their labels to test on them"
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from acnorm.data.case import Case, Collection, duplicate_ids
 from acnorm.data.problems import Problem, faults
+from acnorm.errors import counted
 
 _SPLIT_WORDS = {
     "train": "train",
@@ -78,7 +79,8 @@ def left_out(folder: Path, names: Sequence[str]) -> Problem:
         >>> left_out(Path("imagesTs"), ["heart_3", "heart_4"]).line()
         'imagesTs: 2 cases have no label (first heart_3) and are left out; add their labels to test on them'
     """
-    what = f"{len(names)} cases have no label (first {names[0]}) and are left out"
+    count = counted(len(names), "case has", "cases have")
+    what = f"{count} no label (first {names[0]}) and {'is' if len(names) == 1 else 'are'} left out"
     return Problem(str(folder), what, "add their labels to test on them", fatal=False)
 
 
