@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,12 +40,15 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Batch:
 
 @pytest.fixture(scope="module")
 def deep(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    return livers(tmp_path_factory.mktemp("deep") / "liver", cases=24)
+
+
+def livers(folder: Path, cases: int) -> Batch:
     """Livers in cubes, large ones and small ones."""
-    folder = tmp_path_factory.mktemp("deep") / "liver"
-    segmentation_phantoms(folder, task="liver", domain="source", cases=24, size=48, seed=0)
-    cases = [read_labelled(case, 3) for case in read_cases(folder).cases]
-    sizes = [int((case.mask > 0).sum()) for case in cases]
-    batch = _batch([(case.image.values, int(size > np.median(sizes))) for case, size in zip(cases, sizes, strict=True)])
+    segmentation_phantoms(folder, task="liver", domain="source", cases=cases, size=48, seed=0)
+    read = [read_labelled(case, 3) for case in read_cases(folder).cases]
+    sizes = [int((case.mask > 0).sum()) for case in read]
+    batch = _batch([(case.image.values, int(size > np.median(sizes))) for case, size in zip(read, sizes, strict=True)])
     return {**batch, "image": avg_pool3d(batch["image"], (2, 2, 1))}
 
 
@@ -118,7 +122,15 @@ def test_every_task_in_2d(flat: Batch, method: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [method for method in PRETEXTS if method not in NEED_MORE_IMAGES])
+@pytest.mark.parametrize("method", [method for method in PRETEXTS if method not in NEED_MORE_IMAGES | {"supervised"}])
 def test_every_task_in_3d(deep: Batch, method: str):
     before, after, _ = held_out_losses(method, Blueprint("monai/resnet10", 1, 3), deep, steps=30)
     assert after < 0.95 * max(before, AT_FIRST.get(method, 0.0))
+
+
+@pytest.mark.slow
+def test_classes_in_3d(tmp_path: Path):
+    """Sizes of twelve livers are learnt by heart on some processors: it takes twice as many to tell those of others."""
+    deep = livers(tmp_path / "liver", cases=48)
+    before, after, _ = held_out_losses("supervised", Blueprint("monai/resnet10", 1, 3), deep, steps=30)
+    assert after < min(0.95 * before, math.log(2))  # chance
