@@ -240,7 +240,9 @@ def test_an_unknown_network_is_told_before_anything_runs(tmp_path: Path, tasks: 
     with pytest.raises(UserError) as error:
         grid(tmp_path, base=base(tmp_path, model="cifar/resnet21"), tasks=tasks).cells()
     where = "grid: tasks: eyes: " if tasks else ""
-    assert str(error.value).startswith(f"{where}--model 'cifar/resnet21' is not known; did you mean cifar/resnet32 or cifar/resnet20 ")
+    assert str(error.value).startswith(
+        f"{where}--model 'cifar/resnet21' is not known; did you mean cifar/resnet32 or cifar/resnet20 "
+    )
 
 
 def test_a_task_has_a_name(tmp_path: Path):

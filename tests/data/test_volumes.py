@@ -85,6 +85,33 @@ def test_a_mask_is_written_on_the_grid_of_its_image(tmp_path: Path, suffix: str,
             assert getattr(found, name)() == pytest.approx(getattr(image, name)())
 
 
+@pytest.mark.parametrize(("unit", "scale"), [("mm", 1.0), ("unknown", 1.0), ("meter", 1000.0), ("micron", 0.001)])
+def test_sizes_of_nifti_are_in_the_unit_of_its_header(tmp_path: Path, unit: str, scale: float):
+    image = nibabel.Nifti1Image(values_of(), affine_of("LPS"))
+    image.header.set_xyzt_units(unit, "sec")
+    image.to_filename(tmp_path / "heart.nii")
+    volume = read_volume(tmp_path / "heart.nii")
+    assert volume.spacing == pytest.approx([scale * size for size in SPACING], rel=1e-5)
+    np.testing.assert_allclose(volume.affine[:3], scale * affine_of("RAS")[:3], rtol=1e-5, atol=1e-4 * scale)
+    assert volume.spacing == pytest.approx(sitk.ReadImage(str(tmp_path / "heart.nii")).GetSpacing(), rel=1e-5)
+    mask = (values_of() % 4).astype(np.uint8)
+    write_mask(mask, tmp_path / "heart.nii", tmp_path / "found.nii")
+    found = nibabel.load(tmp_path / "found.nii")
+    assert found.header["xyzt_units"] == image.header["xyzt_units"]
+    np.testing.assert_array_equal(found.affine, nibabel.load(tmp_path / "heart.nii").affine)
+
+
+@pytest.mark.parametrize("further", [(1,), (1, 1)])
+def test_one_frame_is_a_volume(tmp_path: Path, further: tuple[int, ...]):
+    image = nibabel.Nifti1Image(values_of().reshape(*SHAPE, *further), affine_of("RAS"))
+    image.to_filename(tmp_path / "heart.nii.gz")
+    np.testing.assert_array_equal(read_volume(tmp_path / "heart.nii.gz").values[0], values_of())
+    mask = (values_of() % 4).astype(np.uint8)
+    write_mask(mask, tmp_path / "heart.nii.gz", tmp_path / "found.nii.gz")
+    assert nibabel.load(tmp_path / "found.nii.gz").shape == SHAPE
+    np.testing.assert_array_equal(read_volume(tmp_path / "found.nii.gz").values[0], mask)
+
+
 @given(angles=st.tuples(*[st.floats(-0.6, 0.6)] * 3), codes=st.sampled_from(["RAS", "LPS", "ASR"]))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_oblique_volumes_come_back_too(tmp_path: Path, angles: tuple[float, ...], codes: str):

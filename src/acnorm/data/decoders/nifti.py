@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from acnorm.data.atomic import replacing
 from acnorm.data.problems import fault
 
+METRE, MICROMETRE = 1, 3  # codes of xyzt_units in the header
+
 
 def read_nifti(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[NDArray[np.float64], "4 4"]]:
-    """Read the values as stored, scaled by the header's slope, and the affine, both in RAS.
+    """Read the values as stored, scaled by the header's slope, and the affine in mm, both in RAS.
 
     Raises `DataError` for a file that cannot be read or that has not three axes.
     """
@@ -28,10 +30,10 @@ def read_nifti(path: Path) -> tuple[Float[NDArray[np.float32], "x y z"], Float[N
         with _quiet():
             image = nibabel.as_closest_canonical(source)
         with np.errstate(over="ignore"):  # infinite then, and told as such
-            values = np.asarray(image.dataobj, dtype=np.float32)
+            values = np.asarray(image.dataobj, dtype=np.float32).reshape(_space(image.shape))
     except (EOFError, OSError, zlib.error, ValueError) as error:
         raise fault(path, f"is cut short or damaged ({_told(error)})", "copy or export it again") from None
-    return values, np.asarray(image.affine, dtype=np.float64)
+    return values, _millimetres(source) @ np.asarray(image.affine, dtype=np.float64)
 
 
 def write_nifti(mask: Int[NDArray[np.uint8], "x y z"], like: Path, out: Path) -> None:
@@ -58,6 +60,13 @@ def _quiet() -> Iterator[None]:
         nibabel_logger.disabled = before
 
 
+def _millimetres(image: nibabel.Nifti1Image) -> Float[NDArray[np.float64], "4 4"]:
+    """From the unit that the header gives, which nibabel leaves aside, to mm; mm where it gives none."""
+    code = int(image.header["xyzt_units"]) % 8 if "xyzt_units" in image.header else 0
+    scale = {METRE: 1000.0, MICROMETRE: 0.001}.get(code, 1.0)
+    return np.diag([scale, scale, scale, 1.0])
+
+
 def _load(path: Path) -> nibabel.Nifti1Image:
     try:
         with _quiet():  # of a header that nibabel mends
@@ -66,7 +75,7 @@ def _load(path: Path) -> nibabel.Nifti1Image:
         raise fault(path, "no such file", "check the path") from None
     except Exception as error:
         raise fault(path, f"is no NIfTI file that can be read ({_told(error)})", "copy or export it again") from None
-    axes = len(image.shape)
+    axes = len(_space(image.shape))
     if axes != 3:
         remedy = "give each frame a file of its own" if axes == 4 else "give a volume of three axes"
         raise fault(path, f"has {axes} axes, three are needed", remedy)
@@ -76,6 +85,11 @@ def _load(path: Path) -> nibabel.Nifti1Image:
         raise fault(path, f"holds {what}, one real number a voxel is needed", "save it as such")
     _refuse_nowhere(path, image)
     return image
+
+
+def _space(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without further axes of length 1: one frame is a volume."""
+    return shape if any(length != 1 for length in shape[3:]) else shape[:3]
 
 
 def _refuse_nowhere(path: Path, image: nibabel.Nifti1Image) -> None:
