@@ -27,6 +27,7 @@ from acnorm.bench.over_tasks import over_tasks
 from acnorm.bench.results import Block, Level, Results, metric_of
 from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
+from acnorm.errors import counted
 from acnorm.report.bench_tables import p_value, ranks_table
 from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import PAGE_COLOURS
@@ -41,6 +42,7 @@ BENCHES = {
     "controls": "test",
     "recipes": "val",
 }
+DIGITS = 5  # of what is published
 RANKED = ("methods", "small", "controls")  # which compare methods, the others forms and recipes of one
 PLACE = ["task", "source", "fraction"]
 CELL = [*PLACE, "method", "seed", "fold"]
@@ -80,7 +82,8 @@ def with_published(runs: pd.DataFrame, file: Path) -> pd.DataFrame:
     same = (before[CONTENT].fillna("").to_numpy() == now[CONTENT].fillna("").to_numpy()).all(axis=1)
     kept = same | (now["known"] == "left_only").to_numpy()
     if not kept.all():
-        print(f"{file.name}: {(~kept).sum()} runs of other data, checkpoints or splits than those here are left out")
+        count = counted((~kept).sum(), "run")
+        print(f"{file.name}: without {count} of other data, checkpoints or splits than those here")
     return pd.concat([before[kept], runs]).drop_duplicates(CELL, keep="last").reset_index(drop=True)
 
 
@@ -167,6 +170,27 @@ def places_of(runs: pd.DataFrame, apart: pd.DataFrame, baseline: str) -> list[st
     return lines + [f"| {name} | " + " | ".join(row) + " |" for name, row in table.iterrows()]
 
 
+def parts_of(runs: pd.DataFrame, method: str, baseline: str) -> str:
+    """A method less the baseline over parts of the places: by share of labels, source, seed, and without each task."""
+    runs = runs[runs["method"].isin((method, baseline))]
+    apart = differences(runs, baseline)[method].dropna()
+    rows = {"all places": apart}
+    for name, told in (("fraction", "{:.0%} of the labels"), ("source", "{} source")):
+        rows |= {told.format(value): part for value, part in apart.groupby(level=name)}
+    rows |= {f"seed {seed}": differences(part, baseline)[method] for seed, part in runs.groupby("seed")}
+    rows |= {f"all but {task}": apart.drop(task, level="task") for task in apart.index.unique("task")}
+    rows["means of the tasks"] = apart.groupby(level="task").mean()
+    lines = [
+        f"| {method} less {baseline} | places | mean | 95 % over places | better / worse | p of signs |",
+        "|---" * 6 + "|",
+    ]
+    for name, values in rows.items():
+        row = summary(values)
+        spans = f"{row['mean']:+.4f} | {number(row['low'], '+.3f')} to {number(row['high'], '+.3f')}"
+        lines.append(f"| {name} | {row['places']} | {spans} | {row['up']} / {row['down']} | {chance(row['p'])} |")
+    return "\n".join(lines) + "\n"
+
+
 def scores_of(runs: pd.DataFrame) -> str:
     """What is compared, in words."""
     return " or ".join(dict.fromkeys(name.replace("_", " ").replace("auc", "AUC") for name in runs["metric"]))
@@ -246,6 +270,7 @@ def main() -> None:
         if not here and not file.is_file():
             continue
         runs = with_published(runs_of(options.runs / name, split), file) if here else published(file)
+        runs = runs.round(DIGITS)  # so that the published runs alone give the same tables
         order = ["vanilla", *[method for method in dict.fromkeys(runs["method"]) if method != "vanilla"]]
         text, rows = table_of(runs, order)
         pairs = [("acnorm", "scaling"), ("acnorm", "permuted"), ("permuted", "scaling"), ("acnorm", "identity")]
@@ -254,10 +279,12 @@ def main() -> None:
         pairs += [("acnorm-adamw", "scaling-adamw"), ("acnorm-adamw", "permuted-adamw")]
         if name in RANKED:
             text += "\n" + ranked(runs, order, options.out.parent / "images" / f"{name}_ranks.svg")
+        if name == "small":
+            text += "\n" + parts_of(runs, "acnorm", "vanilla")
         if name == "study":
             text += "\n" + judge_scores(runs, options.out / "study_scores.csv", "acnorm")
         text += "\n" + between(runs, pairs) if name in ("ablation", "other_norms", "controls") else ""
-        runs.to_csv(file, index=False, float_format="%.5f")
+        runs.to_csv(file, index=False, float_format=f"%.{DIGITS}f")
         (options.out / f"{name}_table.md").write_text(text)
         if len(rows) > 1:
             what = f"{scores_of(runs)} less that of plain BatchNorm"

@@ -48,7 +48,7 @@ def test_published_runs_of_something_else_are_not_compared(
     found = replication.with_published(runs("acnorm", **changes).iloc[:1], tmp_path / "cells.csv")
     assert list(zip(found["method"], found["seed"], strict=True)) == [("vanilla", 1), ("acnorm", 0)]
     assert capsys.readouterr().out == (
-        "cells.csv: 1 runs of other data, checkpoints or splits than those here are left out\n"
+        "cells.csv: without 1 run of other data, checkpoints or splits than those here\n"
     )
 
 
@@ -77,3 +77,36 @@ def test_methods_are_ranked_over_tasks_where_all_have_runs(replication: ModuleTy
 def test_one_task_has_no_ranks(replication: ModuleType, tmp_path: Path):
     both = pd.concat([runs("vanilla", metric="dice"), runs("acnorm", metric="dice")])
     assert replication.ranked(both, ["vanilla", "acnorm"], tmp_path / "ranks.svg") == ""
+
+
+def test_parts_of_the_places(replication: ModuleType):
+    """Each part has its own places, a mean over the seeds that both methods have."""
+    drawn = np.random.default_rng(1)
+    rows = [
+        runs(method, task=task, source=source, fraction=fraction, metric="dice").assign(score=drawn.random(2))
+        for method in ("vanilla", "acnorm")
+        for task in ("eyes", "heart")
+        for source in ("moco", "supervised")
+        for fraction in (0.25, 1.0)
+    ]
+    table = pd.concat([*rows, runs("bss", task="lung", metric="dice")], ignore_index=True)
+    wide = table[table["method"] != "bss"].pivot(
+        index=["task", "source", "fraction", "seed"], columns="method", values="score"
+    )
+    apart = wide["acnorm"] - wide["vanilla"]
+    expected = {
+        "all places": (8, apart.mean()),
+        "25% of the labels": (4, apart.xs(0.25, level="fraction").mean()),
+        "moco source": (4, apart.xs("moco", level="source").mean()),
+        "seed 1": (8, apart.xs(1, level="seed").mean()),
+        "all but heart": (4, apart.xs("eyes", level="task").mean()),
+        "means of the tasks": (2, apart.mean()),
+    }
+    text = replication.parts_of(table, "acnorm", "vanilla")
+    shown = {}
+    for line in text.splitlines()[2:]:
+        name, places, mean = (part.strip() for part in line.strip("|").split("|")[:3])
+        shown[name] = (int(places), float(mean))
+    for name, (places, mean) in expected.items():
+        assert shown[name] == (places, pytest.approx(mean, abs=1e-4))
+    assert len(shown) == 1 + 2 + 2 + 2 + 2 + 1
