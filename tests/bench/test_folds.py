@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -174,6 +175,19 @@ def test_what_cannot_be_divided(folds: int):
     with pytest.raises(UserError) as error:
         divisions(collection(eyes(8)), folds=folds, seed=0)
     assert str(error.value) == (f"eyes: --folds {folds}: cannot divide 8 cases of 8 patients or images; give 1 to 4")
+
+
+def test_a_patient_of_the_released_test_set_is_in_no_fold():
+    cases = [*eyes(16, split="train"), *eyes(4, split="val"), *eyes(8, split="test")]
+    assert len(divisions(collection(cases), folds=2, seed=0)) == 2
+    leaking = [replace(case, patient="testP1") if case.id == "val-000" else case for case in cases]
+    for folds in (1, 2):
+        with pytest.raises(
+            UserError, match=r"^eyes: 1 patient in more than one split: testP1 in (train|val) and test; "
+        ):
+            divisions(collection(leaking), folds=folds, seed=0)
+    apart = [replace(case, patient="trainP1") if case.id == "val-000" else case for case in cases]
+    assert len(divisions(collection(apart), folds=2, seed=0)) == 2  # these are divided anew
 
 
 def test_a_fold_that_would_lose_a_class_is_refused():

@@ -9,7 +9,7 @@ import pytest
 from acnorm.bench.grid import Grid, read_grid
 from acnorm.errors import UserError
 from bench_tools import base, grid
-from tiny_runs import checkpoint
+from tiny_runs import checkpoint, eyes
 
 
 def labels(grid: Grid) -> list[dict[str, Any]]:
@@ -243,6 +243,47 @@ def test_an_unknown_network_is_told_before_anything_runs(tmp_path: Path, tasks: 
     assert str(error.value).startswith(
         f"{where}--model 'cifar/resnet21' is not known; did you mean cifar/resnet32 or cifar/resnet20 "
     )
+
+
+def other_eyes(folder: Path) -> str:
+    (folder / "other").mkdir()
+    return str(eyes(folder / "other" / "eyes.npz", seed=1))
+
+
+def test_runs_of_other_test_cases_are_no_pairs(tmp_path: Path):
+    usual = base(tmp_path)
+    files = [usual.pop("data"), other_eyes(tmp_path)]
+    axes = {"data": files, "method": ["vanilla", "bn-only"]}
+    assert len(grid(tmp_path, base=usual, axes=axes).cells()) == 4  # methods are compared, on each of both
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, base=usual, axes={"data": files}).cells()
+    assert str(error.value) == (
+        f"grid: data: '{files[0]}' and '{files[1]}' are tested on different cases, so that their runs are no pairs; "
+        "compare something else, and give data as tasks."
+    )
+    sites = {name: {"data": file} for name, file in zip("ab", files, strict=True)}
+    with pytest.raises(UserError, match="grid: site: 'a' and 'b' are tested on different cases"):
+        grid(tmp_path, base=usual, axes={"site": ["a", "b"]}, variants=sites).cells()
+
+
+def test_a_task_counts_once(tmp_path: Path):
+    tasks: dict[str, Any] = {"eyes": {}, "small": {"image_size": 16}, "same": {"workers": 2}}
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, tasks=tasks).cells()
+    assert str(error.value) == "grid: tasks: eyes and same have the same runs; leave one of them out."
+
+
+def test_what_needs_a_checkpoint_is_told_before_anything_runs(tmp_path: Path):
+    checkpoint(tmp_path / "a.pth")
+    axes = {"weights": [None, str(tmp_path / "a.pth")], "method": ["vanilla", "l2sp"]}
+    with pytest.raises(UserError) as error:
+        grid(tmp_path, axes=axes, compare="method").cells()
+    assert str(error.value) == (
+        "grid: l2sp compares with the source, or keeps it, and has no weights; give weights, or exclude "
+        "{weights: None, method: l2sp}."
+    )
+    without = grid(tmp_path, axes=axes, compare="method", exclude=[{"weights": None, "method": "l2sp"}])
+    assert len(without.cells()) == 3
 
 
 def test_a_task_has_a_name(tmp_path: Path):

@@ -56,6 +56,19 @@ def test_runs_of_other_data_or_divisions_are_left_out(tmp_path: Path, store: Sto
     assert run_part(store, changed, "method=bn-only") == [("bn-only", 0)]
 
 
+def test_runs_of_another_network_are_left_out(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    (folder / "mine.py").write_text("width = 4\n")
+    own = grid(tmp_path, base=base(tmp_path, model="mine:net"))
+    run_part(store, own, "method=vanilla")
+    assert run_part(store, own, "method=vanilla") == [("vanilla", 0)]
+    assert run_part(store, own, "method=bn-only") == [("vanilla", 0), ("bn-only", 0)]
+    (folder / "mine.py").write_text("width = 8\n")
+    assert run_part(store, own, "method=bn-only") == [("bn-only", 0)]
+
+
 def test_places_that_the_grid_no_longer_has_are_left_out(tmp_path: Path, store: Store):
     run_part(store, grid(tmp_path, axes={"method": ["vanilla", "l2"]}), "method=vanilla,l2")
     assert run_part(store, grid(tmp_path), "method=bn-only") == [("vanilla", 0), ("bn-only", 0)]

@@ -36,13 +36,13 @@ def config(method: str, **changes: Any) -> FinetuneConfig:
     return FinetuneConfig(data="d", model="m", out="o", method=method, **changes)
 
 
-def leave(job: Job, val: float | None, test: float, **more: float) -> Outcome:
+def leave(job: Job, val: float | None, test: float, metric: str = "macro_auc", **more: float) -> Outcome:
     """A finished run with figures of both splits."""
     job.run.mkdir(parents=True, exist_ok=True)
     others = {name: {"value": value} for name, value in more.items()}
     figures = (("val", val), ("test", test))
-    splits = {name: {"metrics": {"macro_auc": {"value": value}, **others}} for name, value in figures}
-    (job.run / "metrics.json").write_text(json.dumps({"monitor": "val_macro_auc", "seconds": 10.0, "splits": splits}))
+    splits = {name: {"metrics": {metric: {"value": value}, **others}} for name, value in figures}
+    (job.run / "metrics.json").write_text(json.dumps({"monitor": f"val_{metric}", "seconds": 10.0, "splits": splits}))
     return Outcome(0, None, "")
 
 
@@ -245,6 +245,24 @@ def test_a_metric_that_one_fold_does_not_have_is_no_mistake(eyes: Path, tmp_path
 def test_a_metric_that_no_run_has_is_told(eyes: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"^--metric brier: is not measured here; there are macro_auc\.$"):
         searched(eyes, Launcher(lambda _: 0.5), name=str(tmp_path / "bench"), metric="brier", seeds=(0,))
+
+
+def test_a_task_without_the_metric_is_judged_by_its_own(eyes: Path, tmp_path: Path):
+    class TwoKinds(Launcher):
+        def __call__(self, job: Job, again: bool) -> FakeProcess:
+            process = super().__call__(job, again)
+            if settings_of(job)["image_size"] == 16:
+                return FakeProcess(lambda: leave(job, 0.5, 0.5, metric="dice"))
+            return process
+
+    tasks = {"classes": {}, "maps": {"image_size": 16}}
+    store = searched(
+        eyes, TwoKinds(lambda _: 0.5), name=str(tmp_path / "bench"), metric="macro_auc", seeds=(0,), tasks=tasks
+    )
+    assert {(choice["labels"]["task"], choice["metric"]) for choice in choices(store)} == {
+        ("classes", "macro_auc"),
+        ("maps", "dice"),
+    }
 
 
 def test_the_report_says_what_was_chosen(done: tuple[Store, Launcher]):

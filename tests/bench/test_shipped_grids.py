@@ -39,6 +39,7 @@ def cells_of(grid: Grid, *, checked: bool = True) -> list[Cell]:
         patch.setattr("acnorm.bench.grid.read_inputs", stand_in)
         if not checked:
             patch.setattr("acnorm.bench.grid.config_from_settings", without_check)
+            patch.setattr(Grid, "_refuse_twins", lambda *_: None)  # without their settings all are alike
         return grid.cells()
 
 
@@ -56,6 +57,11 @@ def test_cells_are_as_many_as_is_said(name: str):
     cells = cells_of(read_grid(GRIDS / f"{name}.yaml"), checked=False)
     assert len(cells) == COUNTS[name]
     assert f"{COUNTS[name]} runs" in (GRIDS / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["smoke", "controls"])
+def test_settings_of_no_two_methods_are_the_same(name: str):
+    assert len(cells_of(read_grid(GRIDS / f"{name}.yaml"))) == COUNTS[name]
 
 
 @pytest.mark.parametrize(

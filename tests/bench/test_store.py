@@ -157,6 +157,25 @@ def test_parts_of_a_grid_are_added_one_to_another(tmp_path: Path):
     assert list(store.table()["label_seed"]) == [1, 1]  # without keep these are the grid
 
 
+def test_what_failed_in_another_part_stays_told(tmp_path: Path):
+    whole = grid(tmp_path)
+    store = Store(tmp_path / "bench")
+    about = {"compare": "method", "baseline": "vanilla"}
+    first, second = whole.selected(["method=bn-only"]).cells(), whole.selected(["method=vanilla"]).cells()
+    store.plan(first, about, keep=lambda _: True)
+    for _ in range(2):
+        store.fail(first[0].address, "it broke", memory=None)
+    store.plan(second, about, keep=lambda _: True)
+    table = store.table()
+    assert list(zip(table["label_method"], table["state"], strict=True)) == [
+        ("bn-only", "failed"),
+        ("vanilla", "waiting"),
+    ]
+    assert store.counts()["failed"] == 1
+    store.plan(first, about, keep=lambda _: True)
+    assert store.counts() == {"waiting": 1, "running": 0, "done": 0, "failed": 0}  # tried again by its own command
+
+
 def test_a_cell_whose_code_has_changed_takes_its_old_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = Store(tmp_path / "bench")
     cells = grid(tmp_path).cells()

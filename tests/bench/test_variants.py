@@ -22,6 +22,7 @@ def test_settings_of_methods_are_told_apart_by_name():
         ({"weights": "b.pth", "source": "moco"}, "axes: source (moco) sets weights, which another axis sets; leave it out of one."),
         ({"method": "own", "acnorm.init": "paper"}, "axes: acnorm.init (paper) sets acnorm.init, which another axis sets; leave it out of one."),
         ({"source": "mocco"}, "axes: source is no setting and 'mocco' no variant (did you mean moco?); there are own, moco."),
+        ({"method": "moco"}, "variants: moco is a value of method and does not set it; give method among its settings."),
         ({"source": None}, "axes: source is no setting and None no variant; there are own, moco."),
     ],
 )  # fmt: skip

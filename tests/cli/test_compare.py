@@ -135,7 +135,7 @@ def test_failed_cells_are_told_at_the_end(started: list[Job], tmp_path: Path, ca
     assert "no pair of finished runs has a value" in told.out
     assert told.err.splitlines()[-1] == (
         f"acnorm: 2 of 2 cells failed twice; {tmp_path}/bench/report.html tells which, {tmp_path}/bench/logs what they "
-        "said. The same command tries them again."
+        "said. The command that asked for them tries them again."
     )
 
 

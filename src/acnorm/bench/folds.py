@@ -17,7 +17,7 @@ import numpy as np
 
 from acnorm.data.case import UNUSED, Case, Collection
 from acnorm.data.problems import fault
-from acnorm.data.splits import divisible, group_of, hold_out, split_cases, stratified_folds
+from acnorm.data.splits import divisible, group_of, hold_out, refuse_leaks, split_cases, stratified_folds
 
 VALIDATION = 0.2  # of the cases outside the test fold
 
@@ -40,6 +40,11 @@ class Division:
     def sha256(self) -> str:
         """Of which case is where."""
         return hashlib.sha256(json.dumps(sorted(self.assigned.items())).encode()).hexdigest()
+
+    @functools.cached_property
+    def tested(self) -> frozenset[str]:
+        """The ids of the test cases."""
+        return frozenset(name for name, split in self.assigned.items() if split == "test")
 
     @property
     def ratio(self) -> float:
@@ -74,6 +79,9 @@ def divisions(collection: Collection, *, folds: int, seed: int) -> list[Division
         splits = split_cases(collection, seed=seed)
         return [Division(splits.assignment(), splits.origin, released)]
     pool = [case for case in cases if case.split != "test"]
+    if released:  # what was given as training or validation is divided anew
+        given = [replace(case, split="test" if case.split == "test" else "train") for case in cases]
+        refuse_leaks(given, collection.source)
     candidates = divisible(pool)
     _refuse_folds(candidates, folds, collection.source)
     labels = np.array([case.label for case in candidates], dtype=np.int64)

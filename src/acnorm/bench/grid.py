@@ -221,7 +221,31 @@ class Grid:
         known: dict[tuple[Any, ...], list[Division]] = {}
         made = [cell for labels, config in self.configs() for cell in self.of_config(labels, config, known)]
         self._refuse_metric(made)
+        self._refuse_other_tests(made)
+        self._refuse_twin_tasks(made)
         return sorted(made, key=lambda cell: (self.seeds.index(cell.labels["seed"]), cell.labels["fold"]))
+
+    def _refuse_other_tests(self, cells: Sequence[Cell]) -> None:
+        """Refuse to pair runs that are tested on different cases."""
+        seen: dict[str, tuple[Any, Any]] = {}
+        for cell in cells:
+            value = cell.labels[self.compare]
+            tested = cell.inputs.data, cell.division.tested
+            other, before = seen.setdefault(str({**cell.labels, self.compare: None}), (value, tested))
+            if before != tested:
+                raise self._wrong(
+                    f"{self.compare}: {other!r} and {value!r} are tested on different cases, so that their runs are no "
+                    "pairs; compare something else, and give data as tasks"
+                )
+
+    def _refuse_twin_tasks(self, cells: Sequence[Cell]) -> None:
+        """Refuse tasks that would count twice."""
+        runs: dict[str, set[str]] = {}
+        for cell in cells if len(self.tasks) > 1 else ():
+            runs.setdefault(cell.labels["task"], set()).add(cell.address)
+        for one, other in combinations(runs, 2):
+            if runs[one] == runs[other]:
+                raise self._wrong(f"tasks: {one} and {other} have the same runs; leave one of them out")
 
     def _refuse_metric(self, cells: Sequence[Cell]) -> None:
         collections = {id(cell.inputs.collection): cell.inputs.collection for cell in cells}
@@ -285,6 +309,10 @@ class Grid:
                 except UserError as error:
                     where = "" if task is None else f"tasks: {task}: "
                     raise UserError(f"{self.source}: {where}{error}") from None
+                if config.weights is None and config.make_method().needs_weights:
+                    told = "compares with the source, or keeps it, and has no weights"
+                    place = ", ".join(f"{name}: {value}" for name, value in labels.items())
+                    raise self._wrong(f"{config.method} {told}; give weights, or exclude {{{place}}}")
                 found, compared = True, compared or chosen[self.compare] == self.baseline
                 if self.search is not None:
                     self._refuse_searched_axes(config, labels, seen)

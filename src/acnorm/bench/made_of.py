@@ -45,7 +45,7 @@ def refuse_changed(planned: str, config: FinetuneConfig) -> Inputs | None:
         >>> refuse_changed("epochs: 3", config) is None
         True
     """
-    before = _planned(planned)
+    before = planned_with(planned)
     if before is None:
         return None
     forget_inputs()
@@ -83,7 +83,13 @@ def refuse_changed_since(before: Inputs | None, config: FinetuneConfig) -> None:
         raise _changed(config.data)
 
 
-def _planned(settings: str) -> Mapping[str, Any] | None:
+def planned_with(settings: str) -> Mapping[str, Any] | None:
+    """Return what ``line_of`` wrote above settings; None where there is no such line.
+
+    Examples:
+        >>> planned_with('# made of {"data": "0a", "weights": null, "network": null}\\nepochs: 3')["data"]
+        '0a'
+    """
     first = settings.partition("\n")[0]
     if not first.startswith(_START):
         return None

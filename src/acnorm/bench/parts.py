@@ -13,6 +13,7 @@ import yaml
 from acnorm.bench.cells import Cell, deciding
 from acnorm.bench.folds import Division
 from acnorm.bench.grid import Grid
+from acnorm.bench.made_of import planned_with
 from acnorm.bench.store import Finished
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
@@ -23,7 +24,7 @@ BELOW = ("fraction", "seed", "fold")  # a configuration
 
 
 def still_of(grid: Grid) -> Callable[[Finished], bool]:
-    """Return whether a finished cell is one of the whole grid: of its settings, data, checkpoint and division.
+    """Return whether a finished cell is one of the whole grid: of its settings, data, checkpoint, network and division.
 
     The code may be another; the report tells. Where data cannot be read here, settings alone are compared.
 
@@ -55,10 +56,10 @@ def still_of(grid: Grid) -> Callable[[Finished], bool]:
             labels = {name: value for name, value in finished.labels.items() if name not in BELOW}
             config = unread.get(_name(labels))
             return config is not None and made == deciding(replace(config, seed=0))
-        content = cell.inputs.data, cell.inputs.weights, cell.division.sha256
-        return content == (finished.data, finished.weights, finished.splits) and made == deciding(
-            replace(cell.config, seed=0)
-        )
+        if made != deciding(replace(cell.config, seed=0)):
+            return False
+        content = cell.inputs.data, cell.inputs.weights, cell.inputs.network, cell.division.sha256
+        return content == (finished.data, finished.weights, _network(finished), finished.splits)
 
     return is_still
 
@@ -74,6 +75,12 @@ def _settings(finished: Finished) -> Mapping[str, Any] | None:
     except OSError:
         return None
     return _decided(json.dumps({**content, "splits": None, "out": "cells", "seed": 0}))
+
+
+def _network(finished: Finished) -> str | None:
+    """What its network was made of, where that is no network of ours."""
+    made: Mapping[str, Any] = planned_with(finished.settings.read_text(encoding="utf-8")) or {}
+    return made.get("network")
 
 
 @functools.lru_cache(maxsize=4096)  # settings are many times slower to check than to read

@@ -197,9 +197,7 @@ class _Comparing:
         self.rows = rows.assign(level=[self._name(value) for value in rows[axis]])
         self.done = self.rows[self.rows["state"] == "done"]
         self.by_level = {name: found.set_index(_PLACE) for name, found in self.done.groupby("level")}
-        asked = about.get("metric")
-        here = asked is not None and self.done.get(f"metric_{asked}", pd.Series(dtype=float)).notna().any()
-        self.metric = metric_of(self.done, asked if here else None)  # where a task has not what was asked for: its own
+        self.metric = metric_of(self.done, asked_of(self.done, about.get("metric")))
         self.released = bool(rows["released_test"].iloc[0])
         self.ratio = float(rows["ratio"].mean())
         self.baseline = name_of(self.axis, about["baseline"])
@@ -319,6 +317,22 @@ class _Comparing:
 
 def _draw() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def asked_of(done: pd.DataFrame, asked: str | None) -> str | None:
+    """Return the metric that was asked for where these runs have it; None where they are to be judged by their own.
+
+    Args:
+        done: finished runs, a row each, with the metrics of one split.
+        asked: its name.
+
+    Examples:
+        >>> runs = pd.DataFrame({"monitor": ["val_dice"], "metric_dice": [0.7]})
+        >>> asked_of(runs, "dice"), asked_of(runs, "brier")
+        ('dice', None)
+    """
+    here = asked is not None and done.get(f"metric_{asked}", pd.Series(dtype=float)).notna().any()
+    return asked if here else None
 
 
 def metric_of(done: pd.DataFrame, asked: str | None) -> str:

@@ -14,11 +14,11 @@ from acnorm.bench.engine import Engine, Launch
 from acnorm.bench.forks import local
 from acnorm.bench.grid import Grid
 from acnorm.bench.parts import still_of
-from acnorm.bench.processes import free_memory
+from acnorm.bench.processes import free_memory, is_alive
 from acnorm.bench.runner import Runner, threads_for
 from acnorm.bench.search import as_plain, check_search, search
 from acnorm.bench.store import FILE, Store
-from acnorm.errors import UserError
+from acnorm.errors import UserError, counted
 
 Told = Callable[[Store], None]
 Opens = Callable[[Path, Sequence[Cell]], AbstractContextManager[Engine]]
@@ -65,6 +65,8 @@ def run_bench(
     here = _here(launch, jobs, threads or threads_for(jobs))
     with here if engine is None else engine(out, cells) as where, terminated_as_interrupted():
         store = Store(out)
+        if grid.search is None:
+            _refuse_to_take_away(store, cells, out)
         about = {"compare": grid.compare, "baseline": grid.baseline, "metric": grid.metric, "search": None}
         about |= {"command": command, "code": code_version(), "searching": grid.search is not None}
 
@@ -116,6 +118,17 @@ def refuse_other_files(out: Path) -> None:
         raise UserError(f"--out {out}: is a file; give a folder.")
     if out.is_dir() and any(out.iterdir()) and not (out / FILE).is_file():
         raise UserError(f"--out {out}: holds files but no bench (no {FILE}); give another folder.")
+
+
+def _refuse_to_take_away(store: Store, cells: Sequence[Cell], out: Path) -> None:
+    """Refuse to make cells the grid while another command runs a grid that has others."""
+    left_out = store.left_to_others(is_alive) - {cell.address for cell in cells}
+    if left_out:
+        store.close()
+        raise UserError(
+            f"--out {out}: another command is at work there, of which this one would leave out "
+            f"{counted(len(left_out), 'cell')}; wait for its end, or give another folder."
+        )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from acnorm.bench.cells import Cell
-from acnorm.bench.results import metric_of
+from acnorm.bench.results import asked_of, metric_of
 from acnorm.bench.store import Store
 from acnorm.errors import UserError
 from acnorm.training.config import FinetuneConfig
@@ -198,9 +198,11 @@ def _settled(cells: Sequence[Cell], store: Store, run: Run, *, again: bool) -> p
 
 
 def _metrics(table: pd.DataFrame, asked: str | None) -> dict[str, str]:
-    """By what runs choose their epoch by, the metric of their trials: it may be missing in one place."""
+    """By what runs choose their epoch by, the metric of their trials: what was asked for where they have it."""
     done = table[table["state"] == "done"]
-    return {str(monitor): metric_of(rows, asked) for monitor, rows in done.groupby("monitor")}
+    if asked_of(done, asked) is None:
+        metric_of(done, asked)  # refuses what no run has
+    return {str(monitor): metric_of(rows, asked_of(rows, asked)) for monitor, rows in done.groupby("monitor")}
 
 
 class _Place:

@@ -65,7 +65,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished cell: its place in the grid, hashes of what it was made of, and the file of its settings."""
+    """A finished or failed cell: its place in the grid, hashes of what it was made of, and the file of its settings."""
 
     labels: Mapping[str, Any]
     data: str
@@ -143,13 +143,13 @@ class Store:
         keep: Callable[[Finished], bool] | None = None,
         again: bool = True,
     ) -> None:
-        """Make these cells the grid: finished ones stay so, failed ones are to be tried again.
+        """Make these cells the grid: finished ones stay so, those that have failed are to be tried again.
 
         Args:
             cells: of the grid, in their order.
             about: what the report is to know, as plain values.
-            keep: which finished cells of other places stay in the grid, before these: it is run in parts.
-            again: whether failed ones are tried again.
+            keep: which finished and failed cells of other places stay in the grid, before these: it is run in parts.
+            again: whether those of these cells that have failed are tried again.
         """
         self._next.clear()
         (self.folder / "configs").mkdir(exist_ok=True)
@@ -175,7 +175,10 @@ class Store:
                 "INSERT INTO grid VALUES (?, ?, ?, ?, ?)", [(at, *row) for at, row in enumerate([*before, *rows])]
             )
             if again:
-                database.execute("UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed'")
+                database.executemany(
+                    "UPDATE cells SET state = 'waiting', attempts = 0 WHERE state = 'failed' AND address = ?",
+                    [(name,) for name in addresses],
+                )
             database.executemany(
                 "INSERT OR REPLACE INTO about VALUES (?, ?)",
                 [(name, json.dumps(value)) for name, value in about.items()],
@@ -203,7 +206,7 @@ class Store:
     ) -> list[tuple[Any, ...]]:
         rows = database.execute(
             "SELECT address, labels, ratio, released_test, data_sha256, weights_sha256, splits_sha256 "
-            "FROM grid NATURAL JOIN cells NATURAL JOIN provenance WHERE state = 'done' ORDER BY position"
+            "FROM grid NATURAL JOIN cells NATURAL JOIN provenance WHERE state IN ('done', 'failed') ORDER BY position"
         ).fetchall()
         return [
             (address, labels, *figures)
@@ -255,6 +258,18 @@ class Store:
         return any(
             process is not None and alive(process) and (owner is None or not alive(owner)) for owner, process in rows
         )
+
+    def left_to_others(self, alive: Callable[[str], bool]) -> set[str]:
+        """Addresses of the cells that are not finished, where another runner is at them; none where nobody runs any.
+
+        Args:
+            alive: whether a runner of that name still lives.
+        """
+        rows = self._database.execute(
+            "SELECT address, state, owner FROM cells NATURAL JOIN grid WHERE state IN ('waiting', 'running')"
+        ).fetchall()
+        busy = any(state == "running" and owner is not None and alive(owner) for _, state, owner in rows)
+        return {address for address, _, _ in rows} if busy else set()
 
     def started(self, address: str, process: str) -> None:
         """Note the process of a claimed cell."""

@@ -26,7 +26,8 @@ def chosen_settings(chosen: Mapping[str, Any], variants: Variants) -> dict[str, 
         variants: settings by name.
 
     Raises:
-        UserError: two axes set the same, or a value of an axis that is no setting is no variant.
+        UserError: two axes set the same, a value of an axis that is no setting is no variant, or a variant of one that
+            is a setting does not set it.
 
     Examples:
         >>> variants = {"identity": {"method": "acnorm", "acnorm": {"init": "identity"}}}
@@ -46,6 +47,10 @@ def chosen_settings(chosen: Mapping[str, Any], variants: Variants) -> dict[str, 
                 f"there are {', '.join(variants)}."
             )
         settings = flat({axis: value} if own is None else own)
+        if own is not None and is_setting(axis) and not any(f"{name}.".startswith(f"{axis}.") for name in settings):
+            raise UserError(
+                f"variants: {value} is a value of {axis} and does not set it; give {axis} among its settings."
+            )
         twice = [name for name in settings if name in found]
         if twice:
             raise UserError(f"axes: {axis} ({value}) sets {twice[0]}, which another axis sets; leave it out of one.")

@@ -73,7 +73,7 @@ def run(grid: Grid, options: Any, command: str) -> int:
         raise RunError(
             f"{counts['failed']} of {counted(sum(counts.values()), 'cell')} failed twice; "
             f"{options.out / 'report.html'} tells which, {options.out / 'logs'} what they said. "
-            "The same command tries them again."
+            "The command that asked for them tries them again."
         )
     return 0
 

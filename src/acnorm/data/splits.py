@@ -78,7 +78,7 @@ def split_cases(
     else:
         assigned, origin = _assign(cases, collection.source, seed, val_fraction, test_fraction)
     placed = [replace(case, split=assigned[case.id]) for case in cases]
-    _refuse_leaks([case for case in placed if case.split != UNUSED], collection.source)
+    refuse_leaks([case for case in placed if case.split != UNUSED], collection.source)
     if collection.task != "segmentation":
         _refuse_untrained_classes(placed, collection)
     if file is not None and not file.exists():
@@ -227,10 +227,17 @@ def _refuse_doubles(collection: Collection) -> None:
     ]
     if problems:
         raise faults(problems)
-    _refuse_leaks(collection.cases, collection.source)
+    refuse_leaks(collection.cases, collection.source)
 
 
-def _refuse_leaks(cases: Sequence[Case], source: Path) -> None:
+def refuse_leaks(cases: Sequence[Case], source: Path) -> None:
+    """Refuse cases of which a patient is in more than one of the splits that they came with.
+
+    Raises `DataError` that names the first patients.
+
+    Examples:
+        >>> refuse_leaks([Case("a", Path("a.png"), 0, patient="P1", split="train")], Path("eyes"))
+    """
     leaks = patients_across_splits(tuple(cases))
     if leaks:
         first = ", ".join(f"{patient} in {' and '.join(where)}" for patient, where in list(leaks.items())[:3])
