@@ -244,3 +244,62 @@ def test_checkpoints_are_compared_with_random_weights(tmp_path: Path):
     (item,) = results_of(store).blocks[0].comparisons
     assert item.name == str(tmp_path / "a.pth")
     assert "and random weights in" in item.sentence
+
+
+def distances(store: Store, of: Callable[[pd.Series, int], float]) -> Results:
+    """Runs with the HD95 of a tumour in twenty test cases, of which each mean is of those that have one."""
+    means = {}
+    for _, row in store.table().iterrows():
+        folder = store.run_folder(row["address"])
+        folder.mkdir(parents=True, exist_ok=True)
+        values = [of(row, case) for case in range(20)]
+        table = pd.DataFrame({"split": "test", "id": [f"{case:02}" for case in range(20)], "hd95_tumour": values})
+        table.assign(patient="", label="", prediction="").to_csv(folder / "per_case.csv", index=False)
+        means[row["address"]] = None if np.isnan(values).all() else float(np.nanmean(values))
+    return results_of(finish(store, lambda row: means[row["address"]], metric="hd95_tumour"))
+
+
+@pytest.mark.parametrize(("worse_by", "verdict"), [(1.0, "worse"), (-1.0, "open")])
+def test_who_misses_the_hard_cases_is_not_better_by_that(tmp_path: Path, worse_by: float, verdict: str):
+    """Ten easy cases at 4, and ten hard ones at 20, of which one method finds nothing."""
+
+    def hd95(row: pd.Series, case: int) -> float:
+        hard, chance = case >= 10, 0.1 * np.sin(row["label_seed"] + case)
+        if row["label_method"] == "bn-only":
+            return float("nan") if hard else 4 + worse_by + chance
+        return 20 + chance if hard else 4 + chance / 2
+
+    (block,) = distances(planned(tmp_path, seeds=(0, 1, 2, 3, 4)), hd95).blocks
+    (item,) = block.comparisons
+    assert item.difference.mean == pytest.approx(worse_by, abs=0.2)
+    assert item.over_patients.mean == pytest.approx(worse_by, abs=0.2)
+    assert block.values["bn-only"].sub(block.values["vanilla"]).mean() == pytest.approx(item.difference.mean)
+    assert item.verdict == verdict  # better alone it is not called, who is judged by fewer cases
+    assert item.sentence.endswith(
+        " (HD95 tumour is not defined in 50 of 100 test cases of bn-only and in 0 of vanilla; compared where both are, "
+        "which says nothing of the cases that were missed)."
+    )
+
+
+def test_a_run_that_finds_nothing_is_told(tmp_path: Path):
+    def hd95(row: pd.Series, case: int) -> float:
+        nothing = row["label_method"] == "bn-only" and row["label_seed"] < 2
+        return float("nan") if nothing else 5 + 0.1 * case + row["label_seed"]
+
+    (block,) = distances(planned(tmp_path, seeds=(0, 1, 2, 3)), hd95).blocks
+    (item,) = block.comparisons
+    assert (item.runs, item.undefined.first, item.undefined.cases) == (2, 40, 80)
+    assert block.values.dropna().index.tolist() == [(2, 0), (3, 0)]
+    assert "(HD95 tumour is not defined in 40 of 80 test cases of bn-only and in 0 of vanilla; " in item.sentence
+
+
+def test_cases_that_nobody_can_be_judged_in_are_no_difference(tmp_path: Path):
+    def hd95(row: pd.Series, case: int) -> float:
+        found = 5 + 0.1 * case + row["label_seed"] + (row["label_method"] == "bn-only")
+        return float("nan") if case < 4 else found
+
+    (block,) = distances(planned(tmp_path, seeds=(0, 1, 2)), hd95).blocks
+    (item,) = block.comparisons
+    assert (item.undefined.first, item.undefined.second, item.undefined.shared) == (12, 12, True)
+    assert "not defined" not in item.sentence
+    assert item.difference.mean == pytest.approx(1)

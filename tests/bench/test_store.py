@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
 
-from acnorm.bench.store import Store
+from acnorm.bench.store import FILE, Store
 from acnorm.errors import UserError
 from bench_tools import grid, planned, result, settings_of
 
@@ -195,3 +197,16 @@ def test_where_a_cell_comes_from(tmp_path: Path):
     assert row["splits_sha256"] == cells[0].division.sha256
     assert row["weights_sha256"] is None
     assert row["code"].startswith("acnorm ")
+
+
+def test_a_bench_of_before_devices_were_told_is_gone_on_with(tmp_path: Path):
+    store = planned(tmp_path)
+    job = store.claim("me", everybody)
+    store.finish(job.address, result(0.8), seconds=3.0, memory=7)
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "bench" / FILE)) as database:
+        database.execute("ALTER TABLE cells DROP COLUMN computed_on")
+    store = planned(tmp_path)
+    second = store.claim("me", everybody)
+    store.finish(second.address, result(0.8) | {"computed_on": "cpu, 32-true"}, seconds=3.0, memory=7)
+    assert store.table()["computed_on"].fillna("").tolist() == ["", "cpu, 32-true"]

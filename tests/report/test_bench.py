@@ -35,7 +35,10 @@ def test_the_report_of_a_comparison(tmp_path: Path):
     assert [name.partition(":")[0] for name in pictures] == ["Forest plot", "Cost against gain"]
     assert "1.0 GiB" in page
     assert "Over all" not in page
-    assert "Before you believe" not in page
+    assert (
+        page.count("All intervals are of the runs alone and not of new patients: cases of some run are not on disk")
+        == 1
+    )
     assert "src=" not in page
     assert "http://www.w3.org" in page  # of the figures alone
     assert not re.search(r'(href|src)="https?:', page)
@@ -107,7 +110,7 @@ def test_tables_for_other_programs(tmp_path: Path):
     assert "### 50 % of labels" in text
     assert re.search(r"\| bn-only \| 5 \| 0\.6\d\d \[0\.\d{3}, 0\.\d{3}\] \| \+0\.0\d\d \[", text)
     assert "| against vanilla | better | open | worse |\n|---|---|---|---|\n| bn-only | 2 | 0 | 0 |" in text
-    assert text.count("\n- ") == 3
+    assert text.count("\n- ") == 4
 
 
 def test_names_are_text_not_markup(tmp_path: Path):
@@ -200,3 +203,44 @@ def test_code_that_changed_between_runs_is_told(tmp_path: Path):
         database.execute("UPDATE provenance SET code = 'older' WHERE address = ?", (store.table()["address"][0],))
     page = write_bench_report(store.folder).read_text()
     assert "Runs were made by 2 versions of the code; results.csv tells which." in page
+
+
+def with_cases(store: Store, missing: int = 0) -> Store:
+    """The test cases of all runs but the first ones."""
+    for row in store.table().iloc[missing:].itertuples():
+        folder = store.run_folder(row.address)
+        folder.mkdir(parents=True)
+        draw = np.random.default_rng(row.Index)
+        cases = pd.DataFrame(
+            {"split": "test", "id": [f"{at:02}" for at in range(20)], "patient": "", "prediction": "0"}
+        )
+        cases = cases.assign(label=[at % 2 for at in range(20)], probability_0=draw.random(20))
+        cases.assign(probability_1=1 - cases["probability_0"]).to_csv(folder / "per_case.csv", index=False)
+    return store
+
+
+def test_intervals_without_patients_are_told(tmp_path: Path):
+    tasks = {"a": {"epochs": 1}, "b": {"epochs": 2}}
+    told = "1 of 2 intervals are of the runs alone and not of new patients"
+    page = write_bench_report(with_cases(finished(tmp_path, tasks=tasks), missing=1).folder).read_text()
+    assert told in page
+    (tmp_path / "whole").mkdir()
+    page = write_bench_report(with_cases(finished(tmp_path / "whole", tasks=tasks)).folder).read_text()
+    assert "not of new patients" not in page
+
+
+def test_runs_of_several_devices_are_told(tmp_path: Path):
+    store = planned(tmp_path, seeds=(0, 1))
+    for at, address in enumerate(store.table()["address"]):
+        metrics = {"macro_auc": {"value": 0.7}}
+        found = {"monitor": "val_macro_auc", "seconds": 1.0, "splits": {"test": {"metrics": metrics}}}
+        store.finish(
+            address, found | {"computed_on": "cpu, 32-true" if at else "cuda, 16-mixed"}, seconds=1.0, memory=1
+        )
+    page = write_bench_report(store.folder).read_text()
+    assert (
+        "Runs were computed on several devices or in several precisions (cpu, 32-true; cuda, 16-mixed): see computed_on."
+        in page
+    )
+    table = pd.read_csv(store.folder / "results.csv")
+    assert sorted(table["computed_on"]) == ["cpu, 32-true"] * 3 + ["cuda, 16-mixed"]

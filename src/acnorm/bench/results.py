@@ -25,6 +25,7 @@ from acnorm.bench.statistics import (
     win_tie_loss,
 )
 from acnorm.bench.store import Store
+from acnorm.bench.undefined import Undefined, in_common
 from acnorm.bench.words import MARGIN, NO_SHARES, Verdict, metric_in_words, name_of, sentence_of, verdict_of
 from acnorm.errors import UserError
 from acnorm.training.metrics import LOWER_IS_BETTER, SIGNED
@@ -65,6 +66,7 @@ class Comparison:
         cost: mean seconds over those of the baseline.
         verdict: what it says.
         sentence: what can be concluded.
+        undefined: cases in which the metric is not defined; where these differ, the figures are of the others.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Comparison:
     cost: float | None
     verdict: Verdict = "unknown"
     sentence: str = ""
+    undefined: Undefined = field(default_factory=Undefined)
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,7 @@ class _Comparing:
         self.ratio = float(rows["ratio"].mean())
         self.baseline = name_of(self.axis, about["baseline"])
         self.lower = self.metric.startswith(LOWER_IS_BETTER)
+        self.cases, self.counts = self._cases()
         self.samples = self._samples()
 
     def _name(self, value: Any) -> str:
@@ -221,7 +225,7 @@ class _Comparing:
             levels=tuple(self._level(name) for name in names),
             comparisons=tuple(self._comparison(name) for name in names if name != self.baseline),
             task=", ".join(name_of(*self._label(item)) for item in self.labels.items() if item[0] in _OF_DATA),
-            values=pd.DataFrame({name: self._values(name) for name in names}),
+            values=self._shared_values(names),
         )
 
     @staticmethod
@@ -249,12 +253,13 @@ class _Comparing:
         return Level(name, len(values), mean, seconds, None if pd.isna(memory) else int(memory))
 
     def _comparison(self, name: str) -> Comparison:
-        pairs = pd.concat({"first": self._values(name), "second": self._values(self.baseline)}, axis=1, join="inner")
+        pairs, drawn, undefined = self._pairs(name)
         apart = (pairs["first"] - pairs["second"]).to_numpy(dtype=float)
         costs = [self._of(level)["training_seconds"].reindex(pairs.index) for level in (name, self.baseline)]
         if not len(pairs):
-            return Comparison(name, 0, Difference(float("nan")), None, None, (0, 0, 0), 0, None)
-        first, second = self._sampled(name, pairs.index), self._sampled(self.baseline, pairs.index)
+            nothing = Difference(float("nan"))
+            return Comparison(name, 0, nothing, None, None, (0, 0, 0), 0, None, undefined=undefined)
+        first, second = (self._sampled(level, pairs.index, drawn) for level in (name, self.baseline))
         sampled = None if first is None or second is None else first - second
         alone = None if sampled is None else bootstrap_difference(apart, sampled)
         deviation = 0.0 if is_constant(apart) else float(np.std(apart, ddof=1))
@@ -269,7 +274,54 @@ class _Comparing:
             record=win_tie_loss([-value for value in apart] if self.lower else list(apart)),
             needed=runs_needed(deviation, MARGIN, self._floor(deviation, alone)) if deviation > 0 else 0,
             cost=float(costs[0].mean() / costs[1].mean()),
+            undefined=undefined,
         )
+
+    def _pairs(self, name: str) -> tuple[pd.DataFrame, dict[tuple[Any, ...], NDArray[np.float64]], Undefined]:
+        """The metric in the runs of a level and of the baseline, in the cases in which both are defined.
+
+        Returns:
+            A row a seed and fold; the bootstrap samples of the runs whose cases are not all counted; what is left out.
+        """
+        values = {level: self._values(level).copy() for level in (name, self.baseline)}
+        drawn, undefined = dict[tuple[Any, ...], NDArray[np.float64]](), Undefined()
+        for place in self._of(name).index.intersection(self._of(self.baseline).index):
+            columns = {level: self._case_values(level, place) for level in values}
+            known = {level: column for level, column in columns.items() if column is not None}
+            if len(known) < 2:
+                continue
+            common = in_common(known)
+            missing = {level: int(column.isna().sum()) for level, column in known.items()}
+            cases = len(known[name])
+            undefined = undefined.with_run(missing[name], missing[self.baseline], cases, shared=common is None)
+            if common is None:
+                continue
+            for level, column in known.items():
+                values[level].loc[place] = column[common].mean()
+                sampled = self._resampled(level, place, common)
+                if sampled is not None:
+                    drawn[(level, *place)] = sampled
+        first, second = values.values()
+        return pd.concat({"first": first, "second": second}, axis=1, join="inner").dropna(), drawn, undefined
+
+    def _case_values(self, name: str, place: tuple[Any, ...]) -> pd.Series[float] | None:
+        """The metric of each test case of a run; None where a case has none by itself."""
+        table = self.cases.get((name, *place))
+        if table is None or self.metric not in table or "probability_0" in table:
+            return None
+        return table[self.metric].astype(float)
+
+    def _shared_values(self, names: Sequence[str]) -> pd.DataFrame:
+        """The metric of all levels, in the cases in which all are defined."""
+        values = pd.DataFrame({name: self._values(name) for name in names})
+        for place in values.index:
+            columns = {name: self._case_values(name, place) for name in names}
+            known = {name: column for name, column in columns.items() if column is not None}
+            common = in_common(known)
+            if common is not None:
+                for name, column in known.items():
+                    values.loc[place, name] = column[common].mean()
+        return values
 
     def _floor(self, deviation: float, alone: Difference | None) -> float:
         """The variance that more runs do not lower, over the variance of a difference: that of the same test cases."""
@@ -289,13 +341,17 @@ class _Comparing:
             return bootstrap_difference(values, sampled)
         return over_runs_and_patients(values, sampled)
 
-    def _sampled(self, name: str, places: pd.Index[Any]) -> Samples:
+    def _sampled(
+        self, name: str, places: pd.Index[Any], others: Mapping[tuple[Any, ...], NDArray[np.float64]] | None = None
+    ) -> Samples:
         """The metric of a level's runs on the same bootstrap samples of the patients, [resample, run]."""
-        columns = [self.samples.get((name, *place)) for place in places]
+        samples = {**self.samples, **(others or {})}
+        columns = [samples.get((name, *place)) for place in places]
         known = [column for column in columns if column is not None]
         return np.stack(known, axis=1) if len(known) == len(columns) and known else None
 
-    def _samples(self) -> dict[tuple[Any, ...], NDArray[np.float64]]:
+    def _cases(self) -> tuple[dict[tuple[Any, ...], pd.DataFrame], pd.DataFrame]:
+        """The test cases of the finished runs that have them on disk, and how often each patient is drawn."""
         cases = {
             (row["level"], row["label_seed"], row["label_fold"]): read_test_cases(
                 self.store.run_folder(str(row["address"]))
@@ -305,14 +361,21 @@ class _Comparing:
         read = {place: table for place, table in cases.items() if table is not None}
         patients = sorted({patient for table in read.values() for patient in table["patient"]})
         if not patients:
-            return {}
-        counts = pd.DataFrame(patient_weights(patients, RESAMPLES, _draw()), columns=patients)
-        found = {}
-        for place, table in read.items():
-            values = resampled_metric(table, self.metric, counts[table["patient"].tolist()].to_numpy())
-            if values is not None:
-                found[place] = values
-        return found
+            return read, pd.DataFrame()
+        return read, pd.DataFrame(patient_weights(patients, RESAMPLES, _draw()), columns=patients)
+
+    def _samples(self) -> dict[tuple[Any, ...], NDArray[np.float64]]:
+        found = {(name, *place): self._resampled(name, place) for name, *place in self.cases}
+        return {run: values for run, values in found.items() if values is not None}
+
+    def _resampled(
+        self, name: str, place: Sequence[Any], among: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64] | None:
+        """The metric of a run on the bootstrap samples, of all its cases or among some."""
+        table = self.cases[(name, *place)]
+        if among is not None:
+            table = table.assign(**{self.metric: table[self.metric].where(among)})
+        return resampled_metric(table, self.metric, self.counts[table["patient"].tolist()].to_numpy())
 
 
 def _draw() -> np.random.Generator:
@@ -387,9 +450,14 @@ def _told(item: Comparison, corrected: float | None, baseline: str, block: Block
         runs=item.runs,
         share=share,
     )
+    verdict = verdict_of(item.difference, corrected, lower_is_better=lower, share=share)
+    left_out = item.undefined.told(item.name, baseline)
+    if left_out:
+        sentence = f"{sentence.removesuffix('.')} ({metric_in_words(block.metric)} is {left_out})."
+        if verdict in ("better", "worse") and item.undefined.favours(first=verdict == "better"):
+            verdict = "open"
     if block.name:
         sentence = f"{block.name}: {sentence}"
-    verdict = verdict_of(item.difference, corrected, lower_is_better=lower, share=share)
     return replace(item, corrected=corrected, verdict=verdict, sentence=sentence)
 
 

@@ -32,7 +32,8 @@ STATES = ("waiting", "running", "done", "failed")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS cells (
     address TEXT PRIMARY KEY, state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0,
-    owner TEXT, process TEXT, error TEXT, monitor TEXT, training_seconds REAL, seconds REAL, memory INTEGER
+    owner TEXT, process TEXT, error TEXT, monitor TEXT, training_seconds REAL, seconds REAL, memory INTEGER,
+    computed_on TEXT
 );
 CREATE TABLE IF NOT EXISTS grid (
     position INTEGER PRIMARY KEY, address TEXT NOT NULL, labels TEXT NOT NULL, ratio REAL NOT NULL,
@@ -99,8 +100,19 @@ class Store:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_TABLES)
+            self._add_what_older_benches_lack()
         except (OSError, sqlite3.Error) as error:
             raise UserError(f"--out {folder}: cannot be used ({error}); give another folder.") from None
+
+    def _add_what_older_benches_lack(self) -> None:
+        if self._tells_devices():
+            return
+        with self._change() as database:
+            if not self._tells_devices():  # another process may have been faster
+                database.execute("ALTER TABLE cells ADD COLUMN computed_on TEXT")
+
+    def _tells_devices(self) -> bool:
+        return "computed_on" in {row[1] for row in self._database.execute("PRAGMA table_info(cells)")}
 
     @classmethod
     def existing(cls, folder: Path) -> Store:
@@ -293,8 +305,9 @@ class Store:
         with self._change() as database:
             database.execute(
                 "UPDATE cells SET state = 'done', owner = NULL, process = NULL, error = NULL, monitor = ?, "
-                "training_seconds = ?, seconds = coalesce(?, seconds), memory = coalesce(?, memory) WHERE address = ?",
-                (metrics["monitor"], metrics["seconds"], seconds, memory, address),
+                "training_seconds = ?, computed_on = ?, seconds = coalesce(?, seconds), memory = coalesce(?, memory) "
+                "WHERE address = ?",
+                (metrics["monitor"], metrics["seconds"], metrics.get("computed_on"), seconds, memory, address),
             )
             database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", found)
 
@@ -361,7 +374,7 @@ class Store:
         """
         cells = pd.read_sql_query(
             "SELECT position, address, labels, ratio, released_test, state, attempts, error, monitor, "
-            "training_seconds, seconds, memory, data_sha256, weights_sha256, splits_sha256, code "
+            "training_seconds, seconds, memory, computed_on, data_sha256, weights_sha256, splits_sha256, code "
             "FROM grid NATURAL JOIN cells NATURAL LEFT JOIN provenance ORDER BY position",
             self._database,
         )

@@ -64,7 +64,8 @@ def cells_table(results: Results) -> pd.DataFrame:
     """Return one row a cell: its place, its state, its costs, its metrics, and what it was made of.
 
     "address" is the hash of all that decides the result, "…_sha256" those of the content of data, checkpoint and splits
-    (16 digits each), "code" the versions of acnorm, with the hash of its source, and of the libraries.
+    (16 digits each), "code" the versions of acnorm, with the hash of its source, and of the libraries. "computed_on" is
+    the kind of device and the precision.
 
     Examples:
         >>> cells_table.__name__
@@ -199,8 +200,13 @@ def _cautions(results: Results) -> list[str]:
         failed = counted(len(results.failed), "cell failed", "cells failed")
         left_out = "is left out, with its" if len(results.failed) == 1 else "are left out, with their"
         cautions.append(f"{failed} twice and {left_out} pairs.")
-    if len(_codes(results)) > 1:
-        cautions.append(f"Runs were made by {len(_codes(results))} versions of the code; results.csv tells which.")
+    codes, devices = _of_finished(results, "code"), _of_finished(results, "computed_on")
+    if len(codes) > 1:
+        cautions.append(f"Runs were made by {len(codes)} versions of the code; results.csv tells which.")
+    if len(devices) > 1:
+        told = "; ".join(sorted(devices))
+        cautions.append(f"Runs were computed on several devices or in several precisions ({told}): see computed_on.")
+    cautions += _without_patients(results)
     if len(results.metrics) > 1:
         cautions.append("Blocks have different metrics, whose differences are not on one scale.")
     few = min((item.runs for block in results.blocks for item in block.comparisons), default=0)
@@ -210,8 +216,21 @@ def _cautions(results: Results) -> list[str]:
     return cautions
 
 
-def _codes(results: Results) -> set[str]:
-    """The versions of the code that the finished runs were made by."""
-    if "code" not in results.table:
+def _without_patients(results: Results) -> list[str]:
+    """Of comparisons on a released test set whose intervals are of the runs alone."""
+    of_all = [item for block in results.blocks if block.released_test for item in block.comparisons if item.runs > 1]
+    bare = [item for item in of_all if item.over_patients is None]
+    if not bare:
+        return []
+    which = "All intervals" if len(bare) == len(of_all) else f"{len(bare)} of {len(of_all)} intervals"
+    return [
+        f"{which} are of the runs alone and not of new patients: cases of some run are not on disk, or do not tell the "
+        "metric one by one."
+    ]
+
+
+def _of_finished(results: Results, column: str) -> set[str]:
+    """What the finished runs were made by: the versions of the code, or the devices."""
+    if column not in results.table:
         return set()
-    return set(results.table.loc[results.table["state"] == "done", "code"].dropna())
+    return set(results.table.loc[results.table["state"] == "done", column].dropna())

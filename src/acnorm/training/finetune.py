@@ -22,7 +22,7 @@ from acnorm.data.tasks import find_task
 from acnorm.errors import RunError, UserError
 from acnorm.training.affine_record import RECORD, AffineRecord
 from acnorm.training.config import FinetuneConfig
-from acnorm.training.fit import best_epoch, fit, make_trainer, seconds_before
+from acnorm.training.fit import best_epoch, computed_on, fit, make_trainer, seconds_before
 from acnorm.training.kind import Kind, kind_of
 from acnorm.training.module import FinetuneModule
 from acnorm.training.norm_statistics import reestimate_statistics, statistics_gap, training_batches
@@ -182,6 +182,7 @@ def _finish(
         "best_epoch": best_epoch(run),
         "epochs": config.epochs,
         "seconds": round(seconds, 2),
+        "computed_on": computed_on(config),
         "splits": splits,
         "statistics_gap": gap,
         "parameters": {"trainable": figures.trainable, "total": figures.total},

@@ -295,6 +295,19 @@ def _on_cpu(config: FinetuneConfig) -> bool:
     return config.accelerator == "cpu" or (config.accelerator == "auto" and not others)
 
 
+def computed_on(config: FinetuneConfig) -> str:
+    """Return the kind of device and the precision that a run computes with here, where settings may leave both open.
+
+    Examples:
+        >>> computed_on(FinetuneConfig(data="eyes", model="cifar/resnet20", out="run", accelerator="cpu"))
+        'cpu, 32-true'
+    """
+    device = config.accelerator
+    if device in ("auto", "gpu"):
+        device = "cpu" if _on_cpu(config) else "cuda" if torch.cuda.is_available() else "mps"
+    return f"{device}, {_precision(config)}"
+
+
 # What Lightning says of each flag; of devices that a GPU has not, it does not say the flag's name.
 _WORDS = {
     "strategy": "strategy",
