@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -13,6 +13,7 @@ from torch import Tensor
 from acnorm.core.correlation import EPS, TEMPERATURE
 from acnorm.errors import UserError
 from acnorm.inspecting.networks import tuned_network
+from acnorm.inspecting.used_data import UsedData, names_of, used_data
 from acnorm.models.sources import Network
 from acnorm.training.affine_record import RECORD, Affine, Trajectory, affines_of, read_trajectory
 from acnorm.training.config import FinetuneConfig
@@ -25,9 +26,10 @@ from acnorm.training.shipping import ShippedModel
 class InspectedRun:
     """A finished run.
 
-    network, shipped: folded, of its best epoch. trajectory: what it recorded of the affine; None where it has no
-    record. recalibrated: γ, β and, as ``source_weight`` and ``source_bias``, those of the source, of the layers with
-    AC-Norm. source: SHA-256 of the weights that it began with; empty without any.
+    data: name of its data, the same for runs on the same data. used: what its folder tells of them. network, shipped:
+    folded, of its best epoch. trajectory: what it recorded of the affine; None where it has no record. recalibrated:
+    γ, β and, as ``source_weight`` and ``source_bias``, those of the source, of the layers with AC-Norm. source: SHA-256
+    of the weights that it began with; empty without any.
 
     Examples:
         >>> InspectedRun.__name__
@@ -37,6 +39,8 @@ class InspectedRun:
     folder: RunFolder
     name: str
     domain: str
+    data: str
+    used: UsedData
     config: FinetuneConfig
     network: Network
     shipped: ShippedModel
@@ -67,7 +71,7 @@ def read_runs(
 
     Args:
         folders: of the runs.
-        domains: of each run; the name of its data where not given.
+        domains: of each run; the name of its data where not given, so that runs on the same data are of one domain.
         model: "module:function" of the runs whose network is your own.
 
     Raises:
@@ -91,8 +95,10 @@ def read_runs(
         raise UserError(
             f"--domains: has {len(domains)} names for {len(paths)} runs; give one for each run, in their order."
         )
-    given: Sequence[str | None] = domains or [None] * len(paths)
-    return [_read(*each, model) for each in zip(paths, _names(places), given, strict=True)]
+    read = [_read(path, name, model) for path, name in zip(paths, _names(places), strict=True)]
+    data = names_of([run.used for run in read])
+    given = data if domains is None else domains
+    return [replace(run, data=name, domain=domain) for run, name, domain in zip(read, data, given, strict=True)]
 
 
 def _names(places: Sequence[Path]) -> list[str]:
@@ -105,7 +111,8 @@ def _names(places: Sequence[Path]) -> list[str]:
     return names
 
 
-def _read(path: Path, name: str, domain: str | None, model: str | None) -> InspectedRun:
+def _read(path: Path, name: str, model: str | None) -> InspectedRun:
+    """Read one run, whose data and domain have no name yet."""
     run = RunFolder(path)
     content = run.read_config()
     if "kind" in content:
@@ -118,7 +125,9 @@ def _read(path: Path, name: str, domain: str | None, model: str | None) -> Inspe
     return InspectedRun(
         folder=run,
         name=name,
-        domain=Path(config.data).stem if domain is None else domain,
+        domain="",
+        data="",
+        used=used_data(run, config.data),
         config=config,
         network=network,
         shipped=shipped,
