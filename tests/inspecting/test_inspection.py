@@ -71,8 +71,8 @@ def test_data_and_weights_that_are_gone_are_said_and_the_rest_goes_on(runs: dict
     (run / "affine.safetensors").unlink()
     found = inspect_runs([run], images=4, model=NETWORK)
     told = [line.replace(str(runs["near vanilla 0"].parent), "") for line in found.missing]
-    assert told[0] == "Images of domain gone are not looked at: /gone.npz: is not there any more."
-    assert told[1].startswith("Features of the same images are left out: domain gone has no images with classes")
+    assert told[0] == "Images of gone are not looked at: /gone.npz: is not there any more."
+    assert told[1].startswith("Features of the same images are left out: gone has no images with classes")
     assert told[4].startswith("run: its affine at the start is not known (/gone.pth: ")
     assert told[5].startswith("run: its channels are not matched with the source's: /gone.pth: ")
     assert found.movement.empty

@@ -51,7 +51,7 @@ def test_of_label_maps_patches_are_looked_at_and_the_decoder_is_not_matched(tmp_
     run = run_finetune(config(tmp_path, epochs=1, learning_rate=0.001, bootstrap=2, **settings)).path
     found = inspect_runs([run], images=3, permutations=5)
     assert found.missing[0] == (
-        "Features of the same images are left out: domain vessels has no images with classes that can be read."
+        "Features of the same images are left out: vessels has no images with classes that can be looked at."
     )
     assert len(found.alignment) == 19
     assert found.movement["layer"].nunique() > 19

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from torch import nn
 
 from acnorm.errors import UserError
 from acnorm.inspecting.folders import InspectedRun, read_runs
-from acnorm.inspecting.networks import activations, features, prepared, probe_cases, source_network
+from acnorm.inspecting.networks import activations, data_of, features, prepared, source_network
 from acnorm.models.sources import build_network
 from tiny_runs import NETWORK, TinyNet, spread_norms
 
@@ -91,23 +90,9 @@ def test_a_source_that_is_gone_or_another_is_told(run: InspectedRun, tmp_path: P
         source_network(replace(run.config, weights=str(tmp_path / "gone.pth")), run.shipped, "")
 
 
-def test_cases_are_those_of_the_test_split_evenly_spaced(run: InspectedRun):
-    whole, few = probe_cases(run.config, run.folder, 1000), probe_cases(run.config, run.folder, 3)
-    assert {case.split for case in whole} == {"test"}
-    assert (few[0], few[-1], len(few)) == (whole[0], whole[-1], 3)
-    with pytest.raises(UserError, match=r"gone\.npz: is not there any more$"):
-        probe_cases(replace(run.config, data="gone.npz"), run.folder, 3)
-
-
 def test_images_are_brought_to_the_network_as_in_the_run(run: InspectedRun):
-    cases = probe_cases(run.config, run.folder, 4)
+    cases = data_of(run.config, run.folder).test.cases[:4]
     images = prepared(cases, run.shipped.preprocessing)
     assert images.shape == (4, 3, 16, 16)
     with pytest.raises(UserError, match="has 2 axes, 3 are needed; give volumes, or a folder for each DICOM series"):
         prepared(cases, replace(run.shipped.preprocessing, dimensions=3, mean=(0.0,) * 3))
-
-
-def test_a_run_that_was_moved_keeps_its_splits(run: InspectedRun, tmp_path: Path):
-    moved = shutil.copytree(run.folder.path, tmp_path / "moved")
-    (again,) = read_runs([moved], model=NETWORK)
-    assert probe_cases(again.config, again.folder, 5) == probe_cases(run.config, run.folder, 5)

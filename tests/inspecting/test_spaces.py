@@ -20,8 +20,8 @@ def test_vectors_are_of_the_affine_before_folding(runs: dict[str, Path]):
     assert np.allclose(vectors["ratio"][2], expected)
     assert vectors["affine"].shape == (5, 2 * 14)
     assert left_out == [
-        "Features of the same images are left out: domain near has no images with classes that can be read.",
-        "Features of each run's own images are left out: domain near has no images with classes that can be read.",
+        "Features of the same images are left out: near has no images with classes that can be looked at.",
+        "Features of each run's own images are left out: near has no images with classes that can be looked at.",
     ]
 
 

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished run of acnorm finetune")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for inspect.html, .csv and .json")
     parser.add_argument("--domains", nargs="+", metavar="NAME", help="of each run, in order (the name of its data)")
-    parser.add_argument("--images", type=int, default=64, help="test images of each domain to try networks on (64)")
+    parser.add_argument("--images", type=int, default=64, help="test images of each data set to try networks on (64)")
     parser.add_argument("--permutations", type=int, default=999, help="for p values (999)")
     parser.add_argument("--model", help='"module:function" of the runs whose network is your own')
     options = parser.parse(argv)

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 
 from acnorm.bench.statistics import corrected_resampled_t
-from acnorm.data.case import Case
 from acnorm.errors import UserError
 from acnorm.inspecting.folders import InspectedRun, read_runs
 from acnorm.inspecting.layers import ALIGNED, alignment_of, movement_of
-from acnorm.inspecting.networks import probe_cases
+from acnorm.inspecting.probes import probes_of
 from acnorm.inspecting.spaces import places_of, scores_of, vectors_of
 
 IMAGES, PERMUTATIONS = 64, 999
@@ -80,7 +79,7 @@ def inspect_runs(
     Args:
         runs: folders of ``acnorm finetune``.
         domains: of each run, in their order; the name of its data where not given.
-        images: of each domain (test cases, evenly spaced) that networks are tried on.
+        images: of each data set (cases that are test in all runs on it, evenly spaced) that networks are tried on.
         permutations: for p values of partners; those of domains are exact where there are at most ten times as many
             arrangements.
         model: "module:function" of the runs whose network is your own.
@@ -99,12 +98,11 @@ def inspect_runs(
         if value < least:
             raise UserError(f"--{name} is {value}, must be {least} or more.")
     read = read_runs(runs, domains, model=model)
-    missing: list[str] = []
-    cases = _cases(read, images, missing)
+    cases, missing = probes_of(read, images)
     vectors, left_out = vectors_of(read, cases)
     scores, unsaid = scores_of(vectors, read, most=10 * permutations + 9)
     moved = [movement_of(run) for run in read]
-    aligned = [alignment_of(run, cases[run.domain], images, permutations) for run in read]
+    aligned = [alignment_of(run, cases[run.data], images, permutations) for run in read]
     reasons = [*missing, *left_out, *unsaid, *(told for part in (*moved, *aligned) for told in part.missing)]
     movement = _joined(read, [part.table for part in moved])
     alignment = _joined(read, [part.table for part in aligned])
@@ -120,20 +118,6 @@ def inspect_runs(
         differences=differences(read, summary),
         missing=tuple(dict.fromkeys(reasons)),
     )
-
-
-def _cases(runs: Sequence[InspectedRun], count: int, missing: list[str]) -> dict[str, tuple[Case, ...] | None]:
-    """Test cases of each domain, those of its first run; None where they cannot be read or hold label maps."""
-    found: dict[str, tuple[Case, ...] | None] = {}
-    for run in runs:
-        if run.domain in found:
-            continue
-        try:
-            found[run.domain] = probe_cases(run.config, run.folder, count)
-        except UserError as error:
-            found[run.domain] = None
-            missing.append(f"Images of domain {run.domain} are not looked at: {str(error).rstrip('.')}.")
-    return found
 
 
 def _joined(runs: Sequence[InspectedRun], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -181,7 +165,8 @@ def _means(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def differences(runs: Sequence[InspectedRun], summary: pd.DataFrame) -> pd.DataFrame:
     """Return, by domain and quantity, the mean over pairs of runs of AC-Norm's value less that without it.
 
-    A pair is two runs whose settings differ in nothing but that ``acnorm`` is one of the methods of one.
+    A pair is two runs on the same data whose settings differ in nothing but that ``acnorm`` is one of the methods of
+    one.
 
     Examples:
         >>> differences([], pd.DataFrame({"run": []})).empty
@@ -206,5 +191,6 @@ def differences(runs: Sequence[InspectedRun], summary: pd.DataFrame) -> pd.DataF
 
 def _is_pair(first: InspectedRun, second: InspectedRun) -> bool:
     methods = [name for name in first.config.method.split("+") if name != "acnorm"] or ["vanilla"]
-    alike = set(first.config.difference(second.config)) <= {"method", "acnorm", "out"}
-    return first.with_acnorm and second.config.method == "+".join(methods) and first.domain == second.domain and alike
+    alike = set(first.config.difference(second.config)) <= {"method", "acnorm", "out", "data"}
+    same = (first.domain, first.data) == (second.domain, second.data)
+    return first.with_acnorm and second.config.method == "+".join(methods) and same and alike

@@ -86,7 +86,7 @@ def alignment_of(run: InspectedRun, cases: Sequence[Case] | None, images: int, p
 
     Args:
         run: with a checkpoint.
-        cases: images of its domain; None to look at patches of its label maps.
+        cases: images of its data, none where they cannot be had; None to look at patches of its label maps.
         images: how many patches.
         permutations: for the p value of partners.
 
@@ -117,7 +117,11 @@ def alignment_of(run: InspectedRun, cases: Sequence[Case] | None, images: int, p
 
 
 def _images(run: InspectedRun, cases: Sequence[Case] | None, count: int) -> Tensor:
-    return patches(run.config, run.folder, count) if cases is None else prepared(cases, run.shipped.preprocessing)
+    if cases is None:
+        return patches(run.config, run.folder, count)
+    if not cases:
+        raise UserError(f"{run.data} has no images with classes that can be looked at")
+    return prepared(cases, run.shipped.preprocessing)
 
 
 def _partners(run: InspectedRun, source: nn.Module, name: str) -> Partners:

@@ -18,11 +18,13 @@ from acnorm.data.case import Case
 from acnorm.data.dataset import CaseDataset
 from acnorm.data.intensities import IntensityPreprocessing
 from acnorm.errors import UserError
+from acnorm.inspecting.used_data import used_data
 from acnorm.models.sources import Network, build_network, build_unet
 from acnorm.training.config import FinetuneConfig
 from acnorm.training.kind import kind_of
 from acnorm.training.prepare import load_weights, prepare_data
 from acnorm.training.run_folder import RunFolder
+from acnorm.training.run_start import fingerprint_of
 from acnorm.training.shipping import AnyPreprocessing, ShippedModel, load_shipped
 
 logger = logging.getLogger("acnorm")
@@ -82,49 +84,43 @@ def source_network(config: FinetuneConfig, shipped: ShippedModel, sha256: str) -
     return network.module.eval(), report.trained_norms
 
 
-def probe_cases(config: FinetuneConfig, run: RunFolder, count: int) -> tuple[Case, ...] | None:
-    """Return up to ``count`` test cases of a run, evenly spaced; None of label maps, which are looked at in patches.
-
-    Raises:
-        UserError: the data cannot be read.
-
-    Examples:
-        >>> probe_cases.__name__
-        'probe_cases'
-    """
-    data = _data(config, run)
-    return _spread(data.test.cases, count) if isinstance(data.test, CaseDataset) else None
-
-
 def patches(config: FinetuneConfig, run: RunFolder, count: int) -> Float[Tensor, "image channel *space"]:
     """Return up to ``count`` training patches of a run on label maps.
 
     Raises:
-        UserError: the data cannot be read.
+        UserError: as ``data_of``.
 
     Examples:
         >>> patches.__name__
         'patches'
     """
-    train = _data(config, run).train
+    train = data_of(config, run).train
     return torch.stack([train[0, index]["image"] for index in range(min(count, len(train)))])
 
 
-def _data(config: FinetuneConfig, run: RunFolder) -> Any:
+def data_of(config: FinetuneConfig, run: RunFolder) -> Any:
+    """Read the data of a run again, in its splits.
+
+    Raises:
+        UserError: the data cannot be read, or are others by now.
+
+    Examples:
+        >>> data_of.__name__
+        'data_of'
+    """
     if not Path(config.data).exists():
         raise UserError(f"{config.data}: is not there any more")
     plain = replace(config, augment="none")
     level = logger.level
     logger.setLevel(logging.ERROR)  # finetune has told what is to be told of the data
     try:
-        return prepare_data(plain, run.splits if run.splits.is_file() else None, kind_of(plain))
+        data = prepare_data(plain, run.splits if run.splits.is_file() else None, kind_of(plain))
     finally:
         logger.setLevel(level)
-
-
-def _spread(cases: Sequence[Case], count: int) -> tuple[Case, ...]:
-    places = np.unique(np.linspace(0, len(cases) - 1, min(count, len(cases))).round().astype(int))
-    return tuple(cases[place] for place in places)
+    known = used_data(run, config.data).fingerprint
+    if known and fingerprint_of(data) != known:
+        raise UserError(f"{config.data}: has changed since the run was trained on it")
+    return data
 
 
 def prepared(cases: Sequence[Case], preprocessing: AnyPreprocessing) -> Float[Tensor, "image channel *space"]:

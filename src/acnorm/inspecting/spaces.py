@@ -38,7 +38,7 @@ def vectors_of(
 
     Args:
         runs: finished ones.
-        cases: images of each domain, None where they cannot be had; every network sees those of all domains.
+        cases: images of each data set, none or None where they cannot be had; every network sees those of all.
 
     Examples:
         >>> vectors_of.__name__
@@ -82,18 +82,18 @@ def _of_features(
     runs: Sequence[InspectedRun], cases: Mapping[str, tuple[Case, ...] | None]
 ) -> dict[str, Callable[[], list[NDArray[np.float64]]]]:
     @cache
-    def images(domain: str, preprocessing: Any) -> Tensor:
-        known = cases[domain]
-        if known is None:
-            raise UserError(f"domain {domain} has no images with classes that can be read")
+    def images(data: str, preprocessing: Any) -> Tensor:
+        known = cases[data]
+        if not known:
+            raise UserError(f"{data} has no images with classes that can be looked at")
         return prepared(known, preprocessing)
 
     def same(run: InspectedRun) -> NDArray[np.float64]:
-        seen = torch.cat([images(domain, run.shipped.preprocessing) for domain in cases])
+        seen = torch.cat([images(data, run.shipped.preprocessing) for data in cases])
         return features(run.network, seen)
 
     def own(run: InspectedRun) -> NDArray[np.float64]:
-        return features(run.network, images(run.domain, run.shipped.preprocessing))
+        return features(run.network, images(run.data, run.shipped.preprocessing))
 
     return {
         "features": lambda: [same(run) for run in runs],

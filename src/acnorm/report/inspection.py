@@ -47,8 +47,9 @@ def inspect(
     Args:
         runs: folders of ``acnorm finetune``, of one or more domains, methods and seeds.
         out: folder to write to; files of these names in it are replaced.
-        domains: of each run, in their order; the name of its data where not given.
-        images: test images of each domain that networks are tried on.
+        domains: of each run, in their order; the name of its data where not given, so that runs on the same data are of
+            one domain.
+        images: of each data set that networks are tried on: cases that are test in all runs on it.
         permutations: for p values.
         model: "module:function" of the runs whose network is your own.
 
