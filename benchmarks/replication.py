@@ -224,7 +224,7 @@ def ranked(runs: pd.DataFrame, order: list[str], image: Path) -> str:
             drawn = drawn.replace(name, ink)
         image.write_text(drawn, encoding="utf-8")
     table = ranks_table(over, "method", order[0])
-    return "\n".join([as_markdown(table), "", table.note, "", *(f"- {line}" for line in over.sentences)]) + "\n"
+    return "\n".join([as_markdown(table), "", *(f"- {line}" for line in over.sentences)]) + "\n"
 
 
 def judge_scores(runs: pd.DataFrame, file: Path, method: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +72,8 @@ def test_methods_are_ranked_over_tasks_where_all_have_runs(replication: ModuleTy
     assert {name: shown[name] for name in methods} == {name: f"{rank:.2f}" for name, rank in ranks.items()}
     assert "lwf" not in text
     assert "4 tasks and 3 that are compared" in text
+    assert text.count("Ranks over 4 of 4 tasks, 1 is best;") == 1
+    assert re.search(r"\|\n\nRanks over [^\n]+ worse\.\n\n- ", text)
     assert (tmp_path / "ranks.svg").read_text().startswith("<svg")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from acnorm.bench.store import Store
 from acnorm.errors import UserError
 from acnorm.report.bench import basis, write_bench_report
+from acnorm.report.tables import escape_latex
 from bench_tools import planned
 
 SVG = re.compile(r'<svg role="img" aria-label="([^"]+)"')
@@ -117,6 +119,38 @@ def test_names_are_text_not_markup(tmp_path: Path):
     store = finished(tmp_path)
     other = store.folder.rename(tmp_path / "<b>bench")
     assert "<h1>&lt;b&gt;bench</h1>" in write_bench_report(other).read_text()
+
+
+def test_the_markdown_says_what_figures_mean(tmp_path: Path):
+    store = planned(tmp_path, tasks={"a": {"epochs": 1}, "b": {"epochs": 2}}, seeds=(0, 1), metric="brier")
+    for _, row in store.table().iterrows():
+        metrics = {"brier": {"value": 0.2 + 0.01 * row["position"]}}
+        found = {"monitor": "val_macro_auc", "seconds": 10.0, "splits": {"test": {"metrics": metrics}}}
+        store.finish(row["address"], found, seconds=12.0, memory=2**30)
+    write_bench_report(store.folder)
+    text, latex = ((store.folder / f"results.{kind}").read_text() for kind in ("md", "tex"))
+    paragraphs = text.split("\n\n")
+    notes = [after for table, after in pairwise(paragraphs) if table.startswith("| ")]
+    assert notes[1] == "Means over runs with 95 % intervals. Less is better."
+    assert notes[0].startswith(
+        f"{notes[1]} Better / equal / worse: runs that were better, equal and worse than the same"
+    )
+    assert notes[2].startswith("Tables of results in which it was better or worse beyond chance")
+    assert notes[3].startswith("Ranks over 2 of 2 tasks, 1 is best; differences from vanilla")
+    assert all(escape_latex(note) in latex for note in notes)
+
+
+def test_names_break_no_line_of_the_markdown(tmp_path: Path):
+    tasks = {"t<2>\nlines": {"epochs": 1}, "[x](y) <b>": {"epochs": 2}}
+    variants = {"line\nbreak": {"method": "bn-only"}, "a|*b*": {"method": "l2"}}
+    made = planned(tmp_path, tasks=tasks, variants=variants, axes={"method": ["vanilla", *variants]}, seeds=(0, 1))
+    write_bench_report(made.folder)
+    lines = (made.folder / "results.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("#")] == ["### t<2> lines", r"### [x\](y) \<b>"]
+    rows = [line for line in lines if line.startswith(("| line break | 0 | ", r"| a\|\*b\* | 0 | "))]
+    assert len(rows) == 2 * 3
+    assert all(line[:2] in ("", "##", "| ", "|-", "- ") or line.startswith(("Means", "Tables")) for line in lines)
+    assert r"- [x\](y) \<b>: Nothing can be concluded about a\|\*b\* and vanilla" in "\n".join(lines)
 
 
 def test_a_folder_without_a_bench(tmp_path: Path):

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt  # which rich is built on
 
-from acnorm.report.tables import LATEX, Table, as_html, as_latex, as_markdown, escape_latex, latex_needs
+from acnorm.report.tables import (
+    LATEX,
+    Table,
+    as_html,
+    as_latex,
+    as_markdown,
+    escape_latex,
+    escape_markdown,
+    latex_needs,
+)
 
 texts = st.text(alphabet="ab_%&$#{}~^<>|[]–±\\ 0", max_size=8)
+signs = st.text(alphabet="ab_*`|~<>&;#[]()!\\ /1-+.é", max_size=9).map(str.strip).filter(bool)
 TABLE = Table(
     ("method", "runs", "p (Holm)"), (("bn_only|x", "5", "< 0.001"), ("a & b", "", "[+0.1, 25 %]")), "eyes", "95 %."
 )
@@ -63,16 +75,63 @@ def test_a_table_without_title_and_note_has_no_caption():
 def test_markdown_has_a_cell_for_each_column():
     lines = as_markdown(TABLE).splitlines()
     assert lines[:2] == ["### eyes", ""]
-    assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines[2:])
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines[2:6])
     assert lines[4] == r"| bn_only\|x | 5 | < 0.001 |"
+    assert lines[6:] == ["", "95 %."]
+
+
+def test_a_table_without_title_and_note_is_its_rows():
+    assert as_markdown(Table(("a",), (("b",),))) == "| a |\n|---|\n| b |"
+
+
+@given(signs, signs, signs)
+def test_markdown_prints_names_as_they_are(title: str, column: str, name: str):
+    table = Table(("method", column), ((name, "0.1 [0.2, 0.3]"),), title=title)
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(as_markdown(table))
+    reader = _Reader()
+    reader.feed(page)
+    assert reader.cells == [["method", column], [name, "0.1 [0.2, 0.3]"]]
+    assert reader.tags == {"h3", "table", "thead", "tbody", "tr", "th", "td"}
+    assert page.partition("</h3>")[0] == f"<h3>{escape(title)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("line\nbreak", "line break"),
+        ("t<2>\r\n\n x", "t<2> x"),
+        ("<b>x</b>", r"\<b>x\</b>"),
+        ("a|b", r"a\|b"),
+        ("*a* `b`", r"\*a\* \`b\`"),
+        ("_a_ __b__", r"\_a\_ \_\_b\_\_"),
+        ("[a](b.html)", r"[a\](b.html)"),
+        ("&lt; ~~a~~", r"\&lt; \~\~a\~\~"),
+        ("eyes #", r"eyes \#"),
+    ],
+)
+def test_signs_of_markdown_are_escaped(name: str, written: str):
+    assert escape_markdown(name) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "acnorm+l2sp", "macro_auc", "bn-only", "snake_case__twice", "25 % of labels", "learning rate 1e-05", "< 0.001",
+        "-0.030 [-0.050, -0.010]", "runs/zoo/2d-moco.pth", r"C:\runs\a.pth", "a & b (c) #1", "Dice > 0.5, p < 0.05.",
+    ],
+)  # fmt: skip
+def test_ordinary_names_and_figures_stay_as_they_are(text: str):
+    assert escape_markdown(text) == text
 
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.cells: list[list[str]] = []
+        self.tags: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
+        self.tags.add(tag)
         if tag == "tr":
             self.cells.append([])
         if tag in ("th", "td"):

@@ -19,7 +19,7 @@ from acnorm.report.critical_difference import critical_difference_diagram
 from acnorm.report.drawing import with_prefix
 from acnorm.report.page import page
 from acnorm.report.search import choices_table, search_sentence
-from acnorm.report.tables import as_html, as_latex, as_markdown, latex_needs
+from acnorm.report.tables import as_html, as_latex, as_markdown, escape_markdown, latex_needs
 
 HASH_DIGITS = 16  # as in the names of the run folders
 
@@ -95,7 +95,7 @@ def markdown(results: Results, over: OverTasks | None = None) -> str:
         *([basis(results)] if results.blocks else []),
     ]
     told += [search_sentence(results.about)] if results.about.get("search") else []
-    return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {line}\n" for line in told)
+    return "".join(f"{part}\n\n" for part in tables) + "".join(f"- {escape_markdown(line)}\n" for line in told)
 
 
 def latex(results: Results, over: OverTasks | None = None) -> str:

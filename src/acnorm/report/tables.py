@@ -34,6 +34,15 @@ LATEX = {
     **{chr(0x391 + at): rf"$\{name.title()}$" for at, name in enumerate(_GREEK) if name.title() in _CAPITALS},
 }
 LAST_LATIN = 0x17F  # letters up to it are known to LaTeX's T1 encoding
+_LINES = re.compile(r"\s*[\n\r\v\f\u0085\u2028\u2029]\s*")
+_MARKDOWN = re.compile(
+    r"\\(?=[!-/:-@[-`{-~])"  # which escapes before punctuation alone
+    r"|[|*`~]"
+    r"|(?<!\w)_+|_+(?!\w)"  # within a word they stress nothing
+    r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"  # tags, entities
+    r"|\](?=[(\[])"  # of a link
+    r"|(?:(?<=\s)|^)#(?=#*\s*$)"  # which would close a title
+)
 
 
 @dataclass(frozen=True)
@@ -58,19 +67,34 @@ class Table:
 
 
 def as_markdown(table: Table) -> str:
-    """Return a table in pipes, under its title.
+    """Return a table in pipes, under its title and above its note.
 
     Examples:
-        >>> print(as_markdown(Table(("method", "runs"), (("a|b", "5"),), title="eyes")))
+        >>> print(as_markdown(Table(("method", "runs"), (("a|b", "5"),), title="eyes", note="Of all.")))
         ### eyes
         <BLANKLINE>
         | method | runs |
         |---|---|
         | a\\|b | 5 |
+        <BLANKLINE>
+        Of all.
     """
-    rows = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (table.head, *table.rows)]
-    lines = [rows[0], "|---" * len(table.head) + "|", *rows[1:]]
-    return "\n".join([f"### {table.title}", "", *lines] if table.title else lines)
+    head, *rows = (f"| {' | '.join(map(escape_markdown, row))} |" for row in (table.head, *table.rows))
+    title = [f"### {escape_markdown(table.title)}", ""] if table.title else []
+    note = ["", escape_markdown(table.note)] if table.note else []
+    return "\n".join([*title, head, "|---" * len(table.head) + "|", *rows, *note])
+
+
+def escape_markdown(text: str) -> str:
+    """Return text in one line of which Markdown (CommonMark, and GitHub's tables) takes no sign for its own.
+
+    What has no meaning where it stands stays as it is, such as underscores within words and intervals in brackets.
+
+    Examples:
+        >>> print(escape_markdown("<b>bold</b> *macro_auc* 0.8 [0.7, 0.9]"))
+        \\<b>bold\\</b> \\*macro_auc\\* 0.8 [0.7, 0.9]
+    """
+    return _MARKDOWN.sub(lambda found: "".join(f"\\{sign}" for sign in found.group()), _in_one_line(text))
 
 
 def as_latex(table: Table) -> str:
@@ -104,7 +128,11 @@ def escape_latex(text: str) -> str:
         >>> escape_latex("p_1 < 5 %")
         'p\\\\_1 \\\\textless{} 5 \\\\%'
     """
-    return "".join(LATEX.get(sign, sign) for sign in re.sub(r"\s*[\n\r\v\f\u0085\u2028\u2029]\s*", " ", text))
+    return "".join(LATEX.get(sign, sign) for sign in _in_one_line(text))
+
+
+def _in_one_line(text: str) -> str:
+    return _LINES.sub(" ", text)
 
 
 def latex_needs(tables: Sequence[str]) -> str:
