@@ -181,6 +181,16 @@ def test_where_less_is_better_the_lower_value_ranks_first():
     assert found.against[0].difference.mean == pytest.approx(0.2)
 
 
+def test_means_that_rounding_alone_sets_apart_are_equal():
+    values = {"vanilla": [0.3, 0.2, 0.1], "acnorm": [0.1, 0.2, 0.3]}
+    blocks = [block(f"t{at}", values) for at in range(3)]
+    apart = blocks[0].values.mean()
+    assert apart["acnorm"] != apart["vanilla"]
+    (acnorm,) = over(*blocks).against
+    assert acnorm.record == (0, 3, 0)
+    assert acnorm.tested.above == acnorm.tested.below
+
+
 def test_several_metrics_are_a_caution():
     found = over(*tasks(3, "vanilla", "acnorm"), block("heart", {"vanilla": [0.5], "acnorm": [0.7]}, metric="dice"))
     assert found.metrics == ("macro_auc", "dice")

@@ -152,6 +152,12 @@ def test_samples_without_a_value_are_left_out():
 def test_wins_ties_and_losses():
     assert win_tie_loss([0.1, -0.1, 0.0]) == (1, 1, 1)
     assert win_tie_loss([0.1, -0.1, 0.005, -0.3], tie=0.1) == (0, 3, 1)
+    assert win_tie_loss([]) == (0, 0, 0)
+
+
+def test_rounding_is_a_tie():
+    assert win_tie_loss([0.1 + 0.2 - 0.3, 0.3 - 0.1 - 0.2, 2e-12]) == (1, 2, 0)
+    assert win_tie_loss([0.3 - 0.2, -(0.3 - 0.2) - 1e-15], tie=0.1) == (0, 2, 0)
 
 
 @pytest.mark.parametrize(("runs", "ratio"), [(5, 0.0), (12, 0.0), (8, 0.25)])

@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import stats
 
-DIGITS = 12  # differences beyond are rounding, and would hide ties
+from acnorm.bench.statistics import rounded
+
 LEAST_TASKS = 3
 WAYS = 20_000  # to deal out ranks, beyond which they are drawn
 MOST_LISTED = 7  # methods, of which all orders are listed
@@ -38,7 +39,7 @@ def mean_ranks(values: Values) -> Float[NDArray[np.float64], " method"]:
         >>> mean_ranks(np.array([[0.9, 0.8, 0.8], [0.7, 0.6, 0.5]])).tolist()
         [1.0, 2.25, 2.75]
     """
-    return np.asarray(stats.rankdata(-np.round(values, DIGITS), axis=1).mean(axis=0))
+    return np.asarray(stats.rankdata(-rounded(values), axis=1).mean(axis=0))
 
 
 def friedman(values: Values) -> Friedman | None:
@@ -57,13 +58,13 @@ def friedman(values: Values) -> Friedman | None:
         True
     """
     tasks, methods = values.shape
-    rounded = np.round(values, DIGITS)
-    if tasks < LEAST_TASKS or methods < 3 or bool((np.ptp(rounded, axis=1) == 0).all()):
+    apart = rounded(values)
+    if tasks < LEAST_TASKS or methods < 3 or bool((np.ptp(apart, axis=1) == 0).all()):
         return None
-    chi_square = float(stats.friedmanchisquare(*rounded.T).statistic)
+    chi_square = float(stats.friedmanchisquare(*apart.T).statistic)
     rest = tasks * (methods - 1) - chi_square
     f = float("inf") if rest <= 1e-9 else (tasks - 1) * chi_square / rest
-    return Friedman(chi_square, f, _dealt_anew(stats.rankdata(rounded, axis=1)))
+    return Friedman(chi_square, f, _dealt_anew(stats.rankdata(apart, axis=1)))
 
 
 def _dealt_anew(ranks: Float[NDArray[np.float64], "task method"]) -> float:
@@ -171,7 +172,7 @@ def signed_rank(differences: Float[NDArray[np.float64], " task"]) -> SignedRank 
         >>> signed_rank(np.array([0.01, 0.02])) is None
         True
     """
-    apart = np.round(differences, DIGITS)
+    apart = rounded(differences)
     if len(apart) < LEAST_TASKS:
         return None
     ranks = stats.rankdata(np.abs(apart))

@@ -15,6 +15,7 @@ from scipy import stats
 
 MOST_RUNS = 100_000
 ROUNDING = 1e-12
+DIGITS = 12  # differences beyond are rounding, and would hide ties
 
 
 @dataclass(frozen=True)
@@ -184,16 +185,26 @@ def _means(samples: Float[NDArray[np.float64], "resample run"]) -> Float[NDArray
     return np.nanmean(usable, axis=1) if len(usable) else np.empty(0)
 
 
-def win_tie_loss(differences: Sequence[float], tie: float = 0.0) -> tuple[int, int, int]:
-    """Return how many differences are above ``tie``, within it, and below its negative.
+def rounded(values: Float[NDArray[np.float64], "*axes"]) -> Float[NDArray[np.float64], "*axes"]:
+    """Return values without what rounding left in them, so that ties are ties.
 
     Examples:
-        >>> win_tie_loss([0.1, 0.0, -0.2, 0.3])
+        >>> rounded(np.array([0.1 + 0.2 - 0.3, 0.25])).tolist()
+        [0.0, 0.25]
+    """
+    return np.round(values, DIGITS)
+
+
+def win_tie_loss(differences: Sequence[float], tie: float = 0.0) -> tuple[int, int, int]:
+    """Return how many differences are above ``tie``, within it, and below its negative; rounding is no difference.
+
+    Examples:
+        >>> win_tie_loss([0.1, 0.3 - 0.2 - 0.1, -0.2, 0.3])
         (2, 1, 1)
     """
-    wins = sum(value > tie for value in differences)
-    losses = sum(value < -tie for value in differences)
-    return wins, len(differences) - wins - losses, losses
+    apart = rounded(np.asarray(differences, dtype=np.float64))
+    wins, losses = int((apart > tie).sum()), int((apart < -tie).sum())
+    return wins, len(apart) - wins - losses, losses
 
 
 def power_of(runs: int, difference: float, deviation: float, ratio: float = 0.0, level: float = 0.05) -> float:
