@@ -303,3 +303,22 @@ def test_cases_that_nobody_can_be_judged_in_are_no_difference(tmp_path: Path):
     assert (item.undefined.first, item.undefined.second, item.undefined.shared) == (12, 12, True)
     assert "not defined" not in item.sentence
     assert item.difference.mean == pytest.approx(1)
+
+
+def test_levels_that_differ_in_a_late_digit_are_two(tmp_path: Path):
+    rates = [0.001, 0.0010000001, 0.002]
+    store = planned(tmp_path, axes={"learning_rate": rates}, seeds=(0, 1))
+    (block,) = results_of(finish(store, lambda row: row["label_learning_rate"])).blocks
+    names = ["learning_rate 0.001", "learning_rate 0.0010000001", "learning_rate 0.002"]
+    assert [(level.name, level.runs) for level in block.levels] == [(name, 2) for name in names]
+
+
+def test_tables_that_differ_in_a_late_digit_have_titles_of_their_own(tmp_path: Path):
+    axes = {"method": ["vanilla", "bn-only"], "learning_rate": [0.001, 0.0010000001]}
+    results = results_of(planned(tmp_path, axes=axes, fractions=(0.3, 0.5)))
+    assert [block.name for block in results.blocks] == [
+        "learning_rate 0.001, 30 % of labels",
+        "learning_rate 0.001, 50 % of labels",
+        "learning_rate 0.0010000001, 30 % of labels",
+        "learning_rate 0.0010000001, 50 % of labels",
+    ]

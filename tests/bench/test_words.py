@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from acnorm.bench.statistics import Difference
@@ -97,6 +98,30 @@ def test_names():
     assert name_of("patience", 5) == name_of("patience", 5.0) == "patience 5"
     assert name_of("slices", True) == "slices True"
     assert metric_in_words("hd95_LV") == "HD95 LV"
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "name"),
+    [
+        ("learning_rate", 0.001, "learning_rate 0.001"),
+        ("learning_rate", 1e-5, "learning_rate 1e-05"),
+        ("learning_rate", np.float64(0.3), "learning_rate 0.3"),
+        ("epochs", 1e6, "epochs 1000000"),
+        ("fraction", 1, "100 % of labels"),
+        ("fraction", 0.07, "7 % of labels"),
+        ("fraction", 0.3, "30 % of labels"),
+        ("fraction", 0.125, "12.5 % of labels"),
+        ("fraction", 1e-5, "0.001 % of labels"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(axis: str, value: float, name: str):
+    assert name_of(axis, value) == name
+
+
+@pytest.mark.parametrize("axis", ["learning_rate", "fraction"])
+@pytest.mark.parametrize(("one", "other"), [(0.001, 0.0010000001), (0.3, 0.1 + 0.2)])
+def test_different_numbers_have_different_names(axis: str, one: float, other: float):
+    assert name_of(axis, one) != name_of(axis, other)
 
 
 def test_millimetres_are_not_told_in_percent():

@@ -87,6 +87,11 @@ def test_the_rows_that_run_come_first_where_there_are_too_many(tmp_path: Path):
     assert status(store).count("\n") == 12
 
 
+def test_rates_that_differ_in_a_late_digit_are_told_apart(tmp_path: Path):
+    store = planned(tmp_path, axes={"learning_rate": [0.001, 0.0010000001, 1e-5, 5.0]}, fractions=(0.3,))
+    assert [row[0] for row in status_rows(store)] == ["learning_rate", "0.001", "0.0010000001", "1e-05", "5"]
+
+
 def test_a_store_without_a_grid(tmp_path: Path):
     assert status(Store(tmp_path)) == "no cells"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 
 from acnorm.bench.statistics import Difference
@@ -126,7 +127,7 @@ def _p(value: float | None) -> str:
 
 
 def name_of(axis: str, value: Any) -> str:
-    """Return how a value of an axis is written.
+    """Return how a value of an axis is written, so that different values have different names.
 
     Examples:
         >>> name_of("weights", None), name_of("patience", None), name_of("fraction", 0.25), name_of("method", "bss")
@@ -135,10 +136,21 @@ def name_of(axis: str, value: Any) -> str:
     if value is None:
         return "random weights" if axis == "weights" else f"no {axis}"
     if axis == "fraction":
-        return f"{100 * value:g} % of labels"
-    return (
-        str(value) if isinstance(value, str) else f"{axis} {value:g}" if isinstance(value, float) else f"{axis} {value}"
-    )
+        return f"{(100 * Decimal(repr(float(value)))).normalize():f} % of labels"
+    if isinstance(value, str):
+        return value
+    return f"{axis} {in_digits(value)}" if isinstance(value, float) else f"{axis} {value}"
+
+
+def in_digits(value: float) -> str:
+    """Return a number in as few digits as tell it from every other.
+
+    Examples:
+        >>> in_digits(5.0), in_digits(0.001), in_digits(0.0010000001), in_digits(1e-5)
+        ('5', '0.001', '0.0010000001', '1e-05')
+    """
+    short = f"{value:.15g}"
+    return short if float(short) == value else repr(float(value))
 
 
 def metric_in_words(metric: str) -> str:

@@ -218,4 +218,6 @@ def status_rows(store: Store, most: int | None = None) -> list[list[str]]:
 
 
 def _shown(value: Any) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    from acnorm.bench.words import in_digits
+
+    return "none" if value is None else in_digits(value) if isinstance(value, float) else str(value)
