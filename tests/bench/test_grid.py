@@ -387,6 +387,7 @@ def test_a_part_of_a_grid(tmp_path: Path):
         ("methods=vanilla", "grid: --only methods=vanilla: methods is no axis (did you mean method?); there are method, fraction, seed, fold."),
         ("method=vanilla,bss", "grid: --only method=vanilla,bss: method is never 'bss'; it is vanilla, bn-only."),
         ("seed=3", "grid: --only seed=3: seed is never '3'; it is 0."),
+        ("method=vanilla,", "grid: --only method=vanilla,: a value is empty; leave out a comma."),
     ],
 )  # fmt: skip
 def test_parts_that_are_none_are_told(tmp_path: Path, given: str, message: str):

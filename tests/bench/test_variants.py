@@ -50,3 +50,47 @@ def test_values_are_read_as_the_grid_has_them(text: str, value: Any):
 
 def test_an_axis_may_be_given_twice():
     assert read_only(["seed=2", "seed=0"], {"seed": [0, 1, 2]}) == {"seed": [2, 0]}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.001", "1e-3"), ("1e-3", 0.001), ("1E-3", "1e-3"), (".001", 0.001), ("10", "1e1"), ("1.0", 1), ("1", 1.0)],
+)
+def test_numbers_are_compared_as_numbers(text: str, value: Any):
+    assert read_only([f"rate={text}"], {"rate": [value, 0.5, "1e-4"]}) == {"rate": [value]}
+
+
+def test_what_is_written_alike_goes_before_what_reads_alike():
+    known = {"form": ["1", "1.0", "01"], "slices": [1, True]}
+    assert read_only(["form=1.0", "slices=true"], known) == {"form": ["1.0"], "slices": [True]}
+    assert read_only(["form=1.00"], known) == {"form": ["1", "1.0", "01"]}
+
+
+def test_a_value_with_a_comma_stands_alone():
+    known = {"method": ["vanilla", "l2, strong", "l2"], "size": [[32, 64], 32]}
+    assert read_only(["method=l2, strong"], known) == {"method": ["l2, strong"]}
+    assert read_only(["method=l2, strong", "method=vanilla"], known) == {"method": ["l2, strong", "vanilla"]}
+    assert read_only(["size=[32, 64]"], known) == {"size": [[32, 64]]}
+    with pytest.raises(
+        UserError, match=r"^--only method=vanilla,l2, strong: method is never ' strong'; it is vanilla, "
+    ):
+        read_only(["method=vanilla,l2, strong"], known)
+
+
+@pytest.mark.parametrize(
+    "text", ["weights=a.pth,", "weights=,a.pth", "weights=a.pth,,b.pth", "weights=a.pth, ", "weights= "]
+)
+def test_an_empty_value_is_refused(text: str):
+    with pytest.raises(UserError) as error:
+        read_only([text], {"weights": [None, "a.pth", "b.pth"]})
+    assert str(error.value) == f"--only {text}: a value is empty; leave out a comma."
+
+
+@pytest.mark.parametrize("text", ["null", "~", "None"])
+def test_random_weights_are_asked_for_by_null(text: str):
+    assert read_only([f"weights={text}"], {"weights": [None, "a.pth"]}) == {"weights": [None]}
+
+
+def test_a_comment_of_yaml_is_no_null():
+    with pytest.raises(UserError, match=r"^--only weights=#: weights is never '#'; it is null, a\.pth\.$"):
+        read_only(["weights=#"], {"weights": [None, "a.pth"]})

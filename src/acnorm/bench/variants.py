@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ Variants = Mapping[str, Mapping[str, Any]]
 # what a task may have of its own beside its settings
 VARIANTS, FRACTIONS = "variants", "fractions"
 OF_A_TASK = (VARIANTS, FRACTIONS)
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")  # also those that YAML takes for text, such as 1e-3
 
 
 def chosen_settings(chosen: Mapping[str, Any], variants: Variants) -> dict[str, Any]:
@@ -92,11 +94,11 @@ def read_only(given: Sequence[str], known: Mapping[str, Sequence[Any]]) -> dict[
     """Return what ``--only task=eyes,heart seed=0`` asks for.
 
     Args:
-        given: of the form axis=value,value.
+        given: of the form axis=value,value; a value that holds a comma stands alone.
         known: values by the name of an axis.
 
     Raises:
-        UserError: no such axis or value.
+        UserError: no such axis or value, or an empty one.
 
     Examples:
         >>> read_only(["method=bss,vanilla", "fraction=1"], {"method": ["vanilla", "bss"], "fraction": [0.25, 1.0]})
@@ -109,18 +111,39 @@ def read_only(given: Sequence[str], known: Mapping[str, Sequence[Any]]) -> dict[
             raise UserError(f"--only {text}: must be an axis and its values, such as {next(iter(known))}=…,….")
         if axis not in known:
             raise UserError(f"--only {text}: {axis} is no axis{near(axis, known)}; there are {', '.join(known)}.")
-        asked = values.split(",")
-        wrong = [value for value in asked if not any(_is(value, one) for one in known[axis])]
+        parts = [values] if _places(values, known[axis]) else values.split(",")
+        if not all(part.strip() for part in parts):
+            raise UserError(f"--only {text}: a value is empty; leave out a comma.")
+        asked = {part: _places(part, known[axis]) for part in parts}
+        wrong = [part for part, places in asked.items() if not places]
         if wrong:
             shown = ", ".join("null" if one is None else str(one) for one in known[axis])
             raise UserError(f"--only {text}: {axis} is never {wrong[0]!r}; it is {shown}.")
-        found.setdefault(axis, []).extend(one for one in known[axis] if any(_is(value, one) for value in asked))
+        places = sorted({place for found_at in asked.values() for place in found_at})
+        found.setdefault(axis, []).extend(known[axis][place] for place in places)
     return found
 
 
-def _is(text: str, value: Any) -> bool:
+def _places(text: str, values: Sequence[Any]) -> list[int]:
+    """Where in the values of an axis that is which the text means: as it is written, else as it reads."""
+    written = [place for place, value in enumerate(values) if text == str(value)]
+    return written or [place for place, value in enumerate(values) if _same(_read(text), _number(value))]
+
+
+def _read(text: str) -> Any:
     try:
         read = yaml.safe_load(text)
     except yaml.YAMLError:
-        read = text
-    return text == str(value) or (isinstance(read, bool) == isinstance(value, bool) and bool(read == value))
+        return text
+    if read is None and text.strip().lower() not in ("null", "~"):  # nothing, or a comment
+        return text
+    return _number(read)
+
+
+def _number(value: Any) -> Any:
+    """Text that is a number as one, all else as it is."""
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
