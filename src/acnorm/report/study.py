@@ -24,6 +24,7 @@ from acnorm.report.study_tables import (
     rule_cells,
     target_cells,
 )
+from acnorm.report.tables import Table, as_markdown
 
 
 def write_study(folder: Path, study: Study) -> Path:
@@ -73,8 +74,8 @@ def markdown(study: Study) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+    head, *body = rows
+    return as_markdown(Table(tuple(head), tuple(map(tuple, body))))
 
 
 def render(study: Study, name: str) -> str:
