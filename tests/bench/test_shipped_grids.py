@@ -39,7 +39,7 @@ def cells_of(grid: Grid, *, checked: bool = True) -> list[Cell]:
         patch.setattr("acnorm.bench.grid.read_inputs", stand_in)
         if not checked:
             patch.setattr("acnorm.bench.grid.config_from_settings", without_check)
-            patch.setattr(Grid, "_refuse_twins", lambda *_: None)  # without their settings all are alike
+            patch.setattr("acnorm.bench.grid.twins", lambda _: None)  # without their settings all are alike
         return grid.cells()
 
 

@@ -7,6 +7,7 @@ cells       one run of a grid, addressed by what decides its result
 made_of     the data and the checkpoint that a cell was planned with, which it looks at again as it starts and ends
 store       cells, their states and their metrics in SQLite
 grid        GRID.yaml, read and checked
+misleading  grids that would compare what is no pair, or count runs twice
 unique_keys YAML in which no name stands twice
 variants    names in a grid that stand for several settings, and the part of it that is run
 parts       which finished cells still are of the grid, where a part of it is run
@@ -20,6 +21,7 @@ forks       on this machine: processes that split off from one that has imported
             each starts from nothing; work is what each of them does
 engine_ray  tasks of a Ray cluster; ray_cell is what a worker does
 foresight   what a grid will take, by the cells that are finished or by pilot runs, which pilot makes
+undefined   metrics that not every case has: in which of them runs are compared
 results     the metrics of the finished cells, compared; over_tasks and ranks compare over tasks, words says it
 study       scores of candidates against the results of the cells: study_cells, study_scores, study_means and study_rows
             are its parts, judging the figures, study_words the sentences

@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +30,7 @@ import yaml
 
 from acnorm.bench.cells import Cell, Inputs, deciding, read_inputs
 from acnorm.bench.folds import Division, divisions, with_fraction
+from acnorm.bench.misleading import twin_tasks, twins, unpaired
 from acnorm.bench.search import space_of
 from acnorm.bench.unique_keys import load_unique
 from acnorm.bench.variants import (
@@ -221,31 +222,10 @@ class Grid:
         known: dict[tuple[Any, ...], list[Division]] = {}
         made = [cell for labels, config in self.configs() for cell in self.of_config(labels, config, known)]
         self._refuse_metric(made)
-        self._refuse_other_tests(made)
-        self._refuse_twin_tasks(made)
+        for told in (unpaired(made, self.compare), twin_tasks(made) if self.tasks else None):
+            if told is not None:
+                raise self._wrong(told)
         return sorted(made, key=lambda cell: (self.seeds.index(cell.labels["seed"]), cell.labels["fold"]))
-
-    def _refuse_other_tests(self, cells: Sequence[Cell]) -> None:
-        """Refuse to pair runs that are tested on different cases."""
-        seen: dict[str, tuple[Any, Any]] = {}
-        for cell in cells:
-            value = cell.labels[self.compare]
-            tested = cell.inputs.data, cell.division.tested
-            other, before = seen.setdefault(str({**cell.labels, self.compare: None}), (value, tested))
-            if before != tested:
-                raise self._wrong(
-                    f"{self.compare}: {other!r} and {value!r} are tested on different cases, so that their runs are no "
-                    "pairs; compare something else, and give data as tasks"
-                )
-
-    def _refuse_twin_tasks(self, cells: Sequence[Cell]) -> None:
-        """Refuse tasks that would count twice."""
-        runs: dict[str, set[str]] = {}
-        for cell in cells if len(self.tasks) > 1 else ():
-            runs.setdefault(cell.labels["task"], set()).add(cell.address)
-        for one, other in combinations(runs, 2):
-            if runs[one] == runs[other]:
-                raise self._wrong(f"tasks: {one} and {other} have the same runs; leave one of them out")
 
     def _refuse_metric(self, cells: Sequence[Cell]) -> None:
         collections = {id(cell.inputs.collection): cell.inputs.collection for cell in cells}
@@ -323,26 +303,9 @@ class Grid:
             raise self._wrong(f"{'--only' if self.only else 'exclude'} leaves no run; leave some of it out")
         if not compared and not self.only:
             raise self._wrong(f"exclude leaves no run of the baseline {self.baseline!r}; leave some of it out")
-        if not self.only:
-            self._refuse_twins([list(settled.values()) for settled in alike.values()])
-
-    def _refuse_twins(self, places: Sequence[Sequence[Sequence[str]]]) -> None:
-        """Refuse two values of the compared axis that stand for the same runs wherever both are.
-
-        Args:
-            places: of each place in the other axes, the values that stand for the same settings, together.
-        """
-        together = {pair for place in places for values in place for pair in combinations(values, 2)}
-        apart = {
-            (first, second)
-            for place in places
-            for one, other in combinations(place, 2)
-            for first, second in [*product(one, other), *product(other, one)]
-        }
-        twins = sorted(together - apart)
-        if twins:
-            one, two = twins[0]
-            raise self._wrong(f"{self.compare}: {one} and {two} have the same settings; leave one of them out")
+        pair = None if self.only else twins([list(settled.values()) for settled in alike.values()])
+        if pair:
+            raise self._wrong(f"{self.compare}: {' and '.join(pair)} have the same settings; leave one of them out")
 
     def _settings(self, own: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a run: those of a task before those of all, those of the axes before both."""
