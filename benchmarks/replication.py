@@ -48,6 +48,7 @@ PLACE = ["task", "source", "fraction"]
 CELL = [*PLACE, "method", "seed", "fold"]
 MEASURED = ["metric", "score", "accuracy", "macro_auc", "quadratic_kappa", "brier"]
 CONTENT = ["data_sha256", "weights_sha256", "splits_sha256"]
+PAIR = ["seed", "weights_sha256"]  # runs of one are paired: sources that are pretrained anew are others
 ORIGIN = ["address", *CONTENT, "code", "training_seconds"]
 
 
@@ -73,25 +74,35 @@ def published(file: Path) -> pd.DataFrame:
 
 
 def with_published(runs: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """These runs, and those that are published and were not run here: of the same data, checkpoint and splits alone."""
+    """These runs, and those that are published and were not run here: of the same data and splits alone.
+
+    Those of a seed that began with another checkpoint stay beside the new ones.
+    """
     if not file.is_file():
         return runs
     before = published(file)
     here = [name for name in CELL if name != "method"]
-    now = before[here].merge(runs[[*here, *CONTENT]].drop_duplicates(here), how="left", on=here, indicator="known")
-    same = (before[CONTENT].fillna("").to_numpy() == now[CONTENT].fillna("").to_numpy()).all(axis=1)
+    cases = ["data_sha256", "splits_sha256"]
+    now = before[here].merge(runs[[*here, *cases]].drop_duplicates(here), how="left", on=here, indicator="known")
+    same = (before[cases].fillna("").to_numpy() == now[cases].fillna("").to_numpy()).all(axis=1)
     kept = same | (now["known"] == "left_only").to_numpy()
     if not kept.all():
         count = counted((~kept).sum(), "run")
-        print(f"{file.name}: without {count} of other data, checkpoints or splits than those here")
-    return pd.concat([before[kept], runs]).drop_duplicates(CELL, keep="last").reset_index(drop=True)
+        print(f"{file.name}: without {count} of other data or splits than those here")
+    both = pd.concat([before[kept], runs])
+    return both.drop_duplicates([*CELL, "weights_sha256"], keep="last").reset_index(drop=True)
 
 
 def differences(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Each method less the baseline: a row a place, the mean over the seeds that both have finished."""
-    wide = runs.pivot_table(index=[*PLACE, "seed"], columns="method", values="score")
+    """Each method less the baseline: a row a place, the mean over the seeds and checkpoints that both have finished."""
+    wide = with_names(runs).pivot_table(index=[*PLACE, *PAIR], columns="method", values="score")
     apart = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
     return apart.groupby(level=PLACE).mean()
+
+
+def with_names(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of which those without a checkpoint have a name for that, which tables by it would leave out."""
+    return runs.assign(weights_sha256=runs["weights_sha256"].fillna("none"))
 
 
 def summary(apart: pd.Series) -> dict[str, object]:
@@ -211,7 +222,8 @@ def ranked(runs: pd.DataFrame, order: list[str], image: Path) -> str:
     names = [name for name in order if in_tasks[name] == runs["task"].nunique()]
     blocks = []
     for (task, source, fraction), rows in runs.groupby(PLACE, sort=False):
-        values = rows[rows["method"].isin(names)].pivot_table(index=["seed", "fold"], columns="method", values="score")
+        chosen = with_names(rows[rows["method"].isin(names)])
+        values = chosen.pivot_table(index=[*PAIR, "fold"], columns="method", values="score")
         levels = tuple(Level(name, len(values), None, None, None) for name in names)
         metric = str(rows["metric"].iloc[0])
         blocks.append(Block(f"{task}, {source}", source, fraction, metric, False, levels, (), str(task), values))

@@ -40,7 +40,7 @@ def test_runs_of_several_machines_are_put_together(replication: ModuleType, tmp_
     assert again["score"].tolist() == [0.9, 0.9]
 
 
-@pytest.mark.parametrize("changes", [{"data_sha256": "1" * 16}, {"weights_sha256": "w"}, {"splits_sha256": "6" * 16}])
+@pytest.mark.parametrize("changes", [{"data_sha256": "1" * 16}, {"splits_sha256": "6" * 16}])
 def test_published_runs_of_something_else_are_not_compared(
     replication: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str]
 ):
@@ -48,9 +48,22 @@ def test_published_runs_of_something_else_are_not_compared(
     runs("vanilla").to_csv(tmp_path / "cells.csv", index=False)
     found = replication.with_published(runs("acnorm", **changes).iloc[:1], tmp_path / "cells.csv")
     assert list(zip(found["method"], found["seed"], strict=True)) == [("vanilla", 1), ("acnorm", 0)]
-    assert capsys.readouterr().out == (
-        "cells.csv: without 1 run of other data, checkpoints or splits than those here\n"
-    )
+    assert capsys.readouterr().out == ("cells.csv: without 1 run of other data or splits than those here\n")
+
+
+def test_runs_are_paired_with_those_of_their_own_checkpoint(replication: ModuleType, tmp_path: Path):
+    """A source that was pretrained anew is another one; both count."""
+    old = pd.concat([runs("vanilla", score=0.5, weights_sha256="a"), runs("acnorm", score=0.6, weights_sha256="a")])
+    old.to_csv(tmp_path / "cells.csv", index=False)
+    new = [
+        runs(method, score=score, weights_sha256="b").iloc[:1]
+        for method, score in (("vanilla", 0.8), ("acnorm", 0.7), ("bss", 0.9))
+    ]
+    both = replication.with_published(pd.concat(new), tmp_path / "cells.csv")
+    assert len(both) == 4 + 3
+    apart = replication.differences(both, "vanilla").iloc[0]
+    assert apart["acnorm"] == pytest.approx((0.1 + 0.1 - 0.1) / 3)
+    assert apart["bss"] == pytest.approx(0.1)
 
 
 def test_methods_are_ranked_over_tasks_where_all_have_runs(replication: ModuleType, tmp_path: Path):
