@@ -24,6 +24,7 @@ from scipy import stats
 
 from acnorm.bench.judging import judged, over_targets
 from acnorm.bench.over_tasks import over_tasks
+from acnorm.bench.ranks import LEAST_TASKS
 from acnorm.bench.results import Block, Level, Results, metric_of
 from acnorm.bench.statistics import corrected_resampled_t, holm
 from acnorm.bench.store import Store
@@ -239,6 +240,12 @@ def ranked(runs: pd.DataFrame, order: list[str], image: Path) -> str:
     return "\n".join([as_markdown(table), "", *(f"- {line}" for line in over.sentences)]) + "\n"
 
 
+def with_all_methods(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the tasks in which every method has some."""
+    methods = runs.groupby("task")["method"].nunique()
+    return runs[runs["task"].isin(methods.index[methods == runs["method"].nunique()])]
+
+
 def judge_scores(runs: pd.DataFrame, file: Path, method: str) -> str:
     """How published scores of checkpoints, of ``acnorm bench study``, go with what a method made of them."""
     scores = pd.read_csv(file)
@@ -290,7 +297,11 @@ def main() -> None:
         pairs += [("vanilla-slow", "vanilla"), ("acnorm-slow", "vanilla-slow"), ("acnorm-adamw", "vanilla-adamw")]
         pairs += [("acnorm-adamw", "scaling-adamw"), ("acnorm-adamw", "permuted-adamw")]
         if name in RANKED:
-            text += "\n" + ranked(runs, order, options.out.parent / "images" / f"{name}_ranks.svg")
+            image = options.out.parent / "images" / f"{name}_ranks.svg"
+            text += "\n" + ranked(runs, order, image)
+            whole = with_all_methods(runs)
+            if LEAST_TASKS <= whole["task"].nunique() < runs["task"].nunique():
+                text += "\n" + ranked(whole, order, image)
         if name == "small":
             text += "\n" + parts_of(runs, "acnorm", "vanilla")
         if name == "study":

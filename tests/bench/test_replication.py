@@ -126,3 +126,8 @@ def test_parts_of_the_places(replication: ModuleType):
     for name, (places, mean) in expected.items():
         assert shown[name] == (places, pytest.approx(mean, abs=1e-4))
     assert len(shown) == 1 + 2 + 2 + 2 + 2 + 1
+
+
+def test_tasks_in_which_all_methods_have_runs(replication: ModuleType):
+    table = pd.concat([runs("vanilla"), runs("acnorm"), runs("vanilla", task="heart")])
+    assert set(replication.with_all_methods(table)["task"]) == {"eyes"}
