@@ -53,10 +53,10 @@ of the cases that were missed'
 
 
 def in_common(values: Mapping[str, pd.Series[float]]) -> Bool[NDArray[np.bool_], " case"] | None:
-    """Return the cases in which all runs have a value; None where that is the same for each, so that nothing is gained.
+    """Return the cases in which all runs have a value; None where these are the same for each, so that all are counted.
 
     Args:
-        values: of the test cases of each run, NaN where not defined, of the same cases in the same order.
+        values: of the test cases of each run, by id, NaN where not defined; None is returned of runs on other cases.
 
     Examples:
         >>> first, second = pd.Series([2.0, float("nan"), 1.0]), pd.Series([3.0, 9.0, 4.0])
@@ -65,8 +65,11 @@ def in_common(values: Mapping[str, pd.Series[float]]) -> Bool[NDArray[np.bool_],
         >>> in_common({"first": second, "second": second}) is None
         True
     """
-    known: Sequence[NDArray[np.bool_]] = [column.notna().to_numpy() for column in values.values()]
-    if len({column.tobytes() for column in known}) < 2:
+    columns = list(values.values())
+    known: Sequence[NDArray[np.bool_]] = [column.notna().to_numpy() for column in columns]
+    if len({column.tobytes() for column in known}) < 2 or not all(
+        one.index.equals(columns[0].index) for one in columns
+    ):
         return None
     found: NDArray[np.bool_] = np.logical_and.reduce(known)
     return found
