@@ -67,9 +67,8 @@ def in_common(values: Mapping[str, pd.Series[float]]) -> Bool[NDArray[np.bool_],
     """
     columns = list(values.values())
     known: Sequence[NDArray[np.bool_]] = [column.notna().to_numpy() for column in columns]
-    if len({column.tobytes() for column in known}) < 2 or not all(
-        one.index.equals(columns[0].index) for one in columns
-    ):
+    same_cases = all(column.index.equals(columns[0].index) for column in columns)
+    if not same_cases or len({column.tobytes() for column in known}) < 2:
         return None
     found: NDArray[np.bool_] = np.logical_and.reduce(known)
     return found
