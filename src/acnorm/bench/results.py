@@ -225,7 +225,7 @@ class _Comparing:
             levels=tuple(self._level(name) for name in names),
             comparisons=tuple(self._comparison(name) for name in names if name != self.baseline),
             task=", ".join(name_of(*self._label(item)) for item in self.labels.items() if item[0] in _OF_DATA),
-            values=self._shared_values(names),
+            values=self._shared(names)[0],
         )
 
     @staticmethod
@@ -277,51 +277,48 @@ class _Comparing:
             undefined=undefined,
         )
 
-    def _pairs(self, name: str) -> tuple[pd.DataFrame, dict[tuple[Any, ...], NDArray[np.float64]], Undefined]:
+    def _pairs(self, name: str) -> tuple[pd.DataFrame, dict[tuple[Any, ...], Samples], Undefined]:
         """The metric in the runs of a level and of the baseline, in the cases in which both are defined.
 
         Returns:
             A row a seed and fold; the bootstrap samples of the runs whose cases are not all counted; what is left out.
         """
-        values = {level: self._values(level).copy() for level in (name, self.baseline)}
-        drawn, undefined = dict[tuple[Any, ...], NDArray[np.float64]](), Undefined()
+        levels = (name, self.baseline)
+        values, partly = self._shared(levels)
+        drawn = {
+            (level, *place): self._resampled(level, place, common)
+            for place, common in partly.items()
+            for level in levels
+        }
+        undefined = Undefined()
         for place in self._of(name).index.intersection(self._of(self.baseline).index):
-            columns = {level: self._case_values(level, place) for level in values}
-            known = {level: column for level, column in columns.items() if column is not None}
-            if len(known) < 2:
-                continue
-            common = in_common(known)
-            missing = {level: int(column.isna().sum()) for level, column in known.items()}
-            cases = len(known[name])
-            undefined = undefined.with_run(missing[name], missing[self.baseline], cases, shared=common is None)
-            if common is None:
-                continue
-            for level, column in known.items():
-                values[level].loc[place] = column[common].mean()
-                sampled = self._resampled(level, place, common)
-                if sampled is not None:
-                    drawn[(level, *place)] = sampled
-        first, second = values.values()
-        return pd.concat({"first": first, "second": second}, axis=1, join="inner").dropna(), drawn, undefined
+            known = self._case_values(levels, place)
+            if len(known) == len(levels):
+                first, second = (int(known[level].isna().sum()) for level in levels)
+                undefined = undefined.with_run(first, second, len(known[name]), shared=place not in partly)
+        return values.set_axis(["first", "second"], axis=1).dropna(), drawn, undefined
 
-    def _case_values(self, name: str, place: tuple[Any, ...]) -> pd.Series[float] | None:
-        """The metric of each test case of a run; None where a case has none by itself."""
-        table = self.cases.get((name, *place))
-        if table is None or self.metric not in table or "probability_0" in table:
-            return None
-        return table[self.metric].astype(float)
-
-    def _shared_values(self, names: Sequence[str]) -> pd.DataFrame:
-        """The metric of all levels, in the cases in which all are defined."""
+    def _shared(self, names: Sequence[str]) -> tuple[pd.DataFrame, dict[tuple[Any, ...], NDArray[np.bool_]]]:
+        """The metric of levels in the cases in which all are defined, and these cases where they are not all."""
         values = pd.DataFrame({name: self._values(name) for name in names})
+        partly = {}
         for place in values.index:
-            columns = {name: self._case_values(name, place) for name in names}
-            known = {name: column for name, column in columns.items() if column is not None}
+            known = self._case_values(names, place)
             common = in_common(known)
             if common is not None:
+                partly[place] = common
                 for name, column in known.items():
                     values.loc[place, name] = column[common].mean()
-        return values
+        return values, partly
+
+    def _case_values(self, names: Sequence[str], place: tuple[Any, ...]) -> dict[str, pd.Series[float]]:
+        """The metric of each test case in the runs of levels; without those of which a case has none by itself."""
+        tables = {name: self.cases.get((name, *place)) for name in names}
+        return {
+            name: table[self.metric].astype(float)
+            for name, table in tables.items()
+            if table is not None and self.metric in table and "probability_0" not in table
+        }
 
     def _floor(self, deviation: float, alone: Difference | None) -> float:
         """The variance that more runs do not lower, over the variance of a difference: that of the same test cases."""
@@ -342,11 +339,14 @@ class _Comparing:
         return over_runs_and_patients(values, sampled)
 
     def _sampled(
-        self, name: str, places: pd.Index[Any], others: Mapping[tuple[Any, ...], NDArray[np.float64]] | None = None
+        self, name: str, places: pd.Index[Any], drawn: Mapping[tuple[Any, ...], Samples] | None = None
     ) -> Samples:
-        """The metric of a level's runs on the same bootstrap samples of the patients, [resample, run]."""
-        samples = {**self.samples, **(others or {})}
-        columns = [samples.get((name, *place)) for place in places]
+        """The metric of a level's runs on the same bootstrap samples of the patients, [resample, run].
+
+        Those of some runs may be given, in the place of the ones of all their cases.
+        """
+        given = drawn or {}
+        columns = [given.get((name, *place), self.samples.get((name, *place))) for place in places]
         known = [column for column in columns if column is not None]
         return np.stack(known, axis=1) if len(known) == len(columns) and known else None
 

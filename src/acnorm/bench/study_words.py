@@ -71,7 +71,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _too_few(count: int) -> str:
     return (
-        f"With {count} target{'s' * (count != 1)} nothing can be concluded beyond chance: even being right on all of "
+        f"With {counted(count, 'target')} nothing can be concluded beyond chance: even being right on all of "
         f"them is, with fewer than {LEAST_TARGETS}, not rarer than once in twenty."
     )
 

@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from acnorm.data.case import SPLITS, UNUSED, Case, Collection, duplicate_ids, patients_across_splits
 from acnorm.data.problems import Problem, fault, faults
 from acnorm.data.split_file import read_assignment, write_assignment
+from acnorm.errors import counted
 
 
 @dataclass(frozen=True)
@@ -242,10 +243,9 @@ def refuse_leaks(cases: Sequence[Case], source: Path) -> None:
     if leaks:
         first = ", ".join(f"{patient} in {' and '.join(where)}" for patient, where in list(leaks.items())[:3])
         more = f" and {len(leaks) - 3} more" if len(leaks) > 3 else ""
-        noun = "patient" if len(leaks) == 1 else "patients"
         raise fault(
             source,
-            f"{len(leaks)} {noun} in more than one split: {first}{more}",
+            f"{counted(len(leaks), 'patient')} in more than one split: {first}{more}",
             "move all cases of a patient into one split, or leave the splits out",
         )
 
